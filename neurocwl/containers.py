@@ -1,0 +1,47 @@
+"""The containers of a run on this machine: which units run in them, and their end."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from neurocwl import assets
+
+
+def labels(run: str, output: str) -> dict[str, str]:
+    """The labels that every container of a run carries."""
+    import hashlib
+
+    return {"neurocwl.run": run, "neurocwl.output": hashlib.sha256(output.encode()).hexdigest()[:16]}
+
+
+def environment(run: str, output: str) -> dict[str, str]:
+    """What the docker wrapper (toolwrappers/bin/docker) needs to know."""
+    words = " ".join(f"{key}={value}" for key, value in labels(run, output).items())
+    return {"NEUROCWL_DOCKER": shutil.which("docker") or "docker", "NEUROCWL_LABELS": words}
+
+
+def wrapper_folder() -> Path:
+    """The folder that goes first on a worker's PATH."""
+    return assets.path("toolwrappers") / "bin"
+
+
+def running_units(run: str) -> list[str]:
+    """The units whose containers run now."""
+    if shutil.which("docker") is None:
+        return []
+    done = _docker("ps", "--filter", f"label=neurocwl.run={run}", "--format", '{{.Label "neurocwl.unit"}}')
+    return sorted(set(done.stdout.split()))
+
+
+def end(key: str, value: str) -> int:
+    """Kill every container with this label; returns how many there were."""
+    if shutil.which("docker") is None:
+        return 0
+    found = _docker("ps", "-q", "--filter", f"label={key}={value}").stdout.split()
+    if found:
+        _docker("kill", *found)
+    return len(found)
+
+
+def _docker(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["docker", *words], capture_output=True, text=True, timeout=60, check=False)

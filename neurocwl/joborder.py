@@ -1,0 +1,196 @@
+"""Job orders: plain CWL input objects, one per shard of units, written as JSON."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from neurocwl.bids import File
+from neurocwl.parameters import RESOURCES
+from neurocwl.template import Template
+from neurocwl.units import Queries, Unit, bound_files, is_set
+
+SHARD_UNITS = 200  # a flat list much longer than this costs a Toil leader quadratic time
+SHARD_FILES = 10_000  # some 100 MB of a Toil leader's memory
+# What describes the dataset and not the images: a new participant in the table invalidates nobody's results.
+NOT_IN_KEY = ("dataset_description.json", "participants.tsv", "participants.json")
+
+Locate = Callable[[str], str]  # path below the dataset -> location of a CWL File
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A unit with its CWL inputs and its task key."""
+
+    unit: Unit
+    inputs: Mapping[str, Any]  # CWL input -> value, for every bound input
+    files: int
+    size: int  # bytes
+    task_key: str
+    previous: str | None = None  # tag of the receipt that this run replaces
+    rehearsal: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """The scatter element."""
+        context = {
+            "unit": self.unit.name,
+            "participant": self.unit.participant,
+            "session": self.unit.session,
+            "task_key": self.task_key,
+            "previous": self.previous,
+            "rehearsal": self.rehearsal,
+        }
+        return {"context": context, **self.inputs}
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What all units of a run share."""
+
+    output: str
+    run: str
+    parameters: Mapping[str, Any]
+    licence: Mapping[str, Any] | None = None  # a CWL File
+    namespaces: Mapping[str, str] = field(default_factory=lambda: {"s3": "s3:"})
+
+
+def order(
+    unit: Unit,
+    template: Template,
+    root_files: Sequence[File],
+    locate: Locate,
+    parameters: Mapping[str, Any],
+    queries: Queries | None,
+    fingerprint: str,
+) -> Order:
+    """The CWL inputs of one unit. fingerprint: what besides the files decides its results."""
+    inputs: dict[str, Any] = {}
+    used: list[File] = []
+    for name, binding in template.bind.items():
+        if binding.kind == "label":
+            inputs[name] = {"unit": unit.name, "participant": unit.participant, "session": unit.session}[
+                binding.label
+            ]
+            continue
+        if binding.when and not is_set(parameters.get(binding.when)):
+            inputs[name] = [] if binding.kind == "files" else None
+            continue
+        files = bound_files(unit, binding, queries)
+        if binding.kind == "dataset":
+            files = (*root_files, *files)
+            inputs[name] = directory("bids", files, locate)
+        elif binding.kind == "files":
+            inputs[name] = [file_object(f, locate) for f in files]
+        else:
+            inputs[name] = file_object(files[0], locate) if files else None
+        used.extend(files)
+    distinct = {f.path: f for f in used}.values()
+    key = _digest(
+        [fingerprint, unit.name, *((f.path, f.size, f.etag) for f in distinct if f.path not in NOT_IN_KEY)]
+    )
+    return Order(unit, inputs, len(distinct), sum(f.size for f in distinct), key)
+
+
+def file_object(file: File, locate: Locate) -> dict[str, Any]:
+    """A CWL File with its size, so that no engine asks for it."""
+    return {
+        "class": "File",
+        "location": locate(file.path),
+        "basename": file.path.rpartition("/")[2],
+        "size": file.size,
+    }
+
+
+def directory(name: str, files: Iterable[File], locate: Locate) -> dict[str, Any]:
+    """A CWL Directory literal that holds files at their paths."""
+    root: dict[str, Any] = {"class": "Directory", "basename": name, "listing": []}
+    known = {"": root}
+
+    def folder(path: str) -> dict[str, Any]:
+        if path not in known:
+            parent, _, last = path.rpartition("/")
+            known[path] = {"class": "Directory", "basename": last, "listing": []}
+            folder(parent)["listing"].append(known[path])
+        return known[path]
+
+    for file in files:
+        folder(file.path.rpartition("/")[0])["listing"].append(file_object(file, locate))
+    return root
+
+
+def fingerprint(
+    template: Template, image: str, parameters: Mapping[str, Any], queries: Queries | None
+) -> str:
+    """What besides the input files decides a unit's results: the tool, its image and the parameters."""
+    meaning = {key: value for key, value in template.tool.items() if key not in ("label", "doc", "hints")}
+    scripts = [text for text in _scripts(template)]
+    chosen = {name: value for name, value in parameters.items() if name not in RESOURCES}
+    bind = {name: [b.kind, dict(b.where), b.label, b.query, b.when] for name, b in template.bind.items()}
+    return _digest(
+        [template.pipeline, _undocumented(meaning), scripts, image, chosen, dict(queries or {}), bind]
+    )
+
+
+def _scripts(template: Template) -> Iterator[str]:
+    """The text of every script that the tool brings along."""
+
+    def walk(value: Any) -> Iterator[str]:
+        if isinstance(value, Mapping):
+            if set(value) == {"$include"}:
+                yield (template.tool_file.parent / value["$include"]).read_text(encoding="utf-8")
+            for item in value.values():
+                yield from walk(item)
+        elif isinstance(value, list):
+            for item in value:
+                yield from walk(item)
+
+    yield from walk(template.tool)
+
+
+def _undocumented(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _undocumented(item) for key, item in value.items() if key not in ("doc", "label")}
+    return [_undocumented(item) for item in value] if isinstance(value, list) else value
+
+
+def shards(orders: Sequence[Order]) -> Iterator[tuple[Order, ...]]:
+    """Orders in groups that one Toil leader handles well."""
+    shard: list[Order] = []
+    files = 0
+    for one in orders:
+        if shard and (len(shard) >= SHARD_UNITS or files + one.files > SHARD_FILES):
+            yield tuple(shard)
+            shard, files = [], 0
+        shard.append(one)
+        files += one.files
+    if shard:
+        yield tuple(shard)
+
+
+def job_order(orders: Sequence[Order], template: Template, common: Common) -> dict[str, Any]:
+    """The CWL input object of one shard."""
+    licence = {template.licence: dict(common.licence)} if template.licence and common.licence else {}
+    return {
+        "$namespaces": dict(common.namespaces),
+        "output": common.output,
+        "run": common.run,
+        **common.parameters,
+        **licence,
+        "units": [one.record() for one in orders],
+    }
+
+
+def as_json(document: Mapping[str, Any]) -> bytes:
+    """The job order as JSON, one line per unit."""
+    head = {key: value for key, value in document.items() if key != "units"}
+    opening = json.dumps(head, ensure_ascii=False, separators=(",", ":"))[:-1]
+    units = ",\n".join(
+        json.dumps(unit, ensure_ascii=False, separators=(",", ":")) for unit in document["units"]
+    )
+    return f'{opening},\n"units":[\n{units}\n]}}\n'.encode()
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

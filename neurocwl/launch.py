@@ -1,0 +1,223 @@
+"""Launch: carry out a plan with Toil and leave the truth about every unit at the output."""
+
+import dataclasses
+import os
+import re
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neurocwl import __version__, containers, description, images, lease, machine, runs, status, toil, workflow
+from neurocwl.errors import InfrastructureError
+from neurocwl.joborder import Common, Order, as_json, job_order, shards
+from neurocwl.plan import READY, Plan, Request
+from neurocwl.progress import Display, display, throttled
+from neurocwl.receipts import read_receipt, read_states
+from neurocwl.runs import RUNS, Run
+from neurocwl.storage import Access, Location
+
+LOOK = 2.0  # seconds between two looks at the containers that run
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """With what a plan is carried out."""
+
+    access: Access  # of the output
+    dataset_access: Access
+    parameters: Mapping[str, Any]
+    licence: Mapping[str, Any] | None
+    container: bool
+    work_dir: Path
+    command: Sequence[str]
+    keep_work: bool = False
+
+
+def launch(plan: Plan, request: Request, dataset: Location, output: Location, means: Means, say: Callable[[str], None]) -> status.Status:
+    """Run every unit of the plan that is ready; returns the true state of all.
+
+    Raises Busy when another launch writes to the output, InfrastructureError when Toil cannot run.
+    """
+    here = machine.here(means.work_dir)
+    asked, told = machine.resources(request.template, means.parameters, here, request.rehearsal)
+    for line in told:
+        say(line)
+    if means.container:
+        prepare_image(request.image, say)
+    orders = [planned.order for planned in plan.of(READY)]
+    run = _run(plan, request, means, asked, output)
+    stop = _Stop(say)
+    with lease.held(output, run.run, stop), stop.on_signals():
+        containers.end("neurocwl.output", containers.labels(run.run, output.url)["neurocwl.output"])
+        runs.write(output, run)
+        folder = Path(tempfile.mkdtemp(prefix=f"neurocwl-{run.run}-", dir=_made(means.work_dir)))
+        try:
+            _run_shards(orders, request, run, dataset, output, means, folder, stop)
+        finally:
+            containers.end("neurocwl.run", run.run)
+            ended = dataclasses.replace(run, status=stop.status, ended=runs.now(), message=stop.reason)
+            if not means.keep_work:
+                shutil.rmtree(folder, ignore_errors=True)
+            runs.write(output, ended)
+        description.write(output, request.template, ended, dataset.read(description.PATH))
+        description.write_shared(output, read_states(output))
+    return status.read(output, ended)
+
+
+def prepare_image(image: str, say: Callable[[str], None]) -> None:
+    """Have the tool's image in the local engine: built here, or pulled.
+
+    Raises InfrastructureError without an engine, BadInput for an image that nobody has.
+    """
+    if image.startswith(images.PREFIX):
+        images.ensure(image, say=say)
+    elif images.engine() is None:
+        images.ensure(image)  # raises, with the fix
+    elif not images.exists(image):
+        images.pull(image, say=say)
+
+
+class _Stop(threading.Event):
+    """Set when the run must end early; knows why."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self.say, self.reason, self.status = say, "", "finished"
+
+    def __call__(self, reason: str) -> None:
+        self.reason, self.status = reason, "cancelled" if reason == "cancelled" else "interrupted"
+        self.set()
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM end the run in order."""
+
+        def handle(number: int, frame: object) -> None:
+            if not self.is_set():
+                self.say("stopping; units that are done stay done (once more to stop hard) ...")
+                self(f"stopped by {signal.Signals(number).name}")
+            else:
+                raise KeyboardInterrupt
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], output: Location) -> Run:
+    return Run(
+        run=runs.new_id(),
+        neurocwl=__version__,
+        status="running",
+        started=runs.now(),
+        ended=None,
+        host=socket.gethostname(),
+        command=list(means.command),
+        dataset=plan.dataset,
+        output=output.url,
+        pipeline=plan.pipeline,
+        image=request.image,
+        rehearsal=request.rehearsal,
+        parameters=means.parameters,
+        resources=asked,
+        units=[unit.as_dict() for unit in plan.units],
+    )
+
+
+def _run_shards(
+    orders: Sequence[Order], request: Request, run: Run, dataset: Location, output: Location, means: Means, folder: Path, stop: _Stop
+) -> None:
+    """One Toil workflow per shard, one after the other; each one's files go to the output as well."""
+    image = request.image if request.image != request.template.image else None
+    document = workflow.dataset_workflow(request.template, inline=True, image=image, resources=run.resources)
+    text = workflow.as_json(document).encode()
+    output.write(f"{RUNS}{run.run}/workflow.cwl", text)
+    common = Common(output.url, run.run, {**means.parameters, **run.resources}, means.licence)
+    with display(len(orders)) as shown:
+        for number, shard in enumerate(shards(orders), start=1):
+            if stop.is_set():
+                return
+            place = folder / f"{number:03}"
+            place.mkdir()
+            (place / "workflow.cwl").write_bytes(text)
+            content = as_json(job_order(shard, request.template, common))
+            (place / "job-order.json").write_bytes(content)
+            output.write(f"{RUNS}{run.run}/job-order-{number:03}.json", content)
+            leader = toil.Leader(place / "workflow.cwl", place / "job-order.json", place, _environment(run, means), _options(means))
+            try:
+                code = _follow(leader, shard, run, output, shown, stop)
+            finally:
+                if leader.log.exists():
+                    output.write(f"{RUNS}{run.run}/leader-{number:03}.log", leader.log.read_bytes())
+            if code != 0 and not stop.is_set():
+                _explain(leader, shard, run, output, shown)
+
+
+def _follow(leader: toil.Leader, shard: Sequence[Order], run: Run, output: Location, shown: Display, stop: _Stop) -> int:
+    def ended(index: int) -> None:
+        unit = shard[index].unit.name
+        shown.ended(unit, read_receipt(output, unit))
+
+    look = throttled(LOOK, lambda: shown.running(containers.running_units(run.run)))
+    return toil.run(leader, stop, ended, look)
+
+
+def _explain(leader: toil.Leader, shard: Sequence[Order], run: Run, output: Location, shown: Display) -> None:
+    """Toil failed: say for which units, or raise when it never got to any."""
+    lost = [order.unit.name for order in shard]
+    states = read_states(output, lost)
+    lost = [unit for unit in lost if unit not in states or not (r := states[unit].receipt) or r.run != run.run]
+    words = last_error(leader.log.read_text(errors="replace"))
+    if len(lost) == len(shard):
+        raise InfrastructureError(
+            f"Toil failed before any unit of this shard ended: {words}\n"
+            f"its log: {output.url}/{RUNS}{run.run}/ (leader-*.log); fix that and launch again: nothing is lost"
+        )
+    for unit in lost:
+        shown.say(f"{unit}: Toil could not finish it: {words}")
+
+
+def last_error(log: str) -> str:
+    """The line of a leader's log that most likely says why."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    raised = [line for line in lines if re.match(r"[A-Za-z_.]*(Error|Exception|Denied)\b", line)]
+    telling = raised or [line for line in lines if "[E]" in line]
+    return (telling or lines or ["no log"])[-1][:500]
+
+
+def _environment(run: Run, means: Means) -> dict[str, str]:
+    path = os.pathsep.join((str(containers.wrapper_folder()), str(toil.executable().parent), os.environ.get("PATH", "")))
+    return {
+        **means.access.environment(),
+        **containers.environment(run.run, run.output),
+        "PATH": path,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _options(means: Means) -> list[str]:
+    # A unit that takes more memory than it asked for ends itself, not its neighbours.
+    return ["--strict-memory-limit"] if means.container else ["--no-container"]
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InfrastructureError(f"--work-dir {folder}: {error.strerror}") from error
+    return folder
+
+

@@ -1,0 +1,66 @@
+"""What this machine has, and what a unit may ask of it."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neurocwl.errors import BadInput
+from neurocwl.parameters import RESOURCES, parameters_of
+from neurocwl.template import Template
+
+MIB = 1 << 20
+# A rehearsal computes nothing: what its stand-in needs.
+REHEARSAL = {"cpus": 1, "memory_mib": 1024, "tmp_mib": 1024, "out_mib": 1024}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """CPUs, memory (MiB) and free disk (MiB, below the work folder)."""
+
+    cpus: int
+    memory_mib: int
+    disk_mib: int
+
+
+def here(work: Path) -> Machine:
+    """This machine."""
+    folder = work
+    while not folder.exists():
+        folder = folder.parent
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Machine(len(os.sched_getaffinity(0)), memory // MIB, shutil.disk_usage(folder).free // MIB)
+
+
+def resources(template: Template, parameters: Mapping[str, Any], machine: Machine, rehearsal: bool) -> tuple[dict[str, int], list[str]]:
+    """What each unit asks for on this machine, and what to tell the user about it.
+
+    More CPUs than there are become those that there are: the tool is slower, not wrong.
+    Raises BadInput when memory or disk cannot be had: less of them would end in failed units.
+    """
+    known = parameters_of(template)
+    wanted: dict[str, int] = {
+        name: parameters.get(name, known[name].default)
+        for name in RESOURCES
+        if name in known and parameters.get(name, known[name].default) is not None
+    }
+    if rehearsal:
+        wanted |= {name: value for name, value in REHEARSAL.items() if name in wanted and name not in parameters}
+    told = []
+    if wanted.get("cpus", 1) > machine.cpus:
+        told.append(f"{wanted['cpus']} CPUs per unit wanted, {machine.cpus} are here: units run on {machine.cpus}")
+        wanted["cpus"] = machine.cpus
+    if wanted.get("memory_mib", 0) > machine.memory_mib:
+        raise BadInput(
+            f"{template.pipeline} asks for {wanted['memory_mib']} MiB of memory per unit and this machine has "
+            f"{machine.memory_mib}; use a larger machine, or --memory-mib {machine.memory_mib * 9 // 10} at your own risk"
+        )
+    disk = wanted.get("tmp_mib", 0) + wanted.get("out_mib", 0)
+    if disk > machine.disk_mib:
+        raise BadInput(
+            f"{template.pipeline} asks for {disk} MiB of disk per unit and {machine.disk_mib} are free; free some, "
+            "choose another --work-dir, or set --tmp-mib and --out-mib"
+        )
+    return wanted, told

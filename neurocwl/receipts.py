@@ -1,0 +1,114 @@
+"""Receipts: what the output prefix says about each unit. toolwrappers/stage_out.py writes them."""
+
+import concurrent.futures
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from neurocwl.errors import InfrastructureError
+from neurocwl.storage import Location
+
+STATE = ".neurocwl"
+UNITS = f"{STATE}/units/"
+READERS = 32  # receipts read at once
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One file of a manifest."""
+
+    path: str  # below the output
+    size: int  # bytes
+    sha256: str  # hex
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The committed state of a unit."""
+
+    unit: str
+    participant: str | None
+    session: str | None
+    status: str  # done or failed
+    reason: str
+    task_key: str
+    run: str
+    pipeline: str
+    rehearsal: bool
+    tag: str  # of receipt.json itself
+    exit_code: int | None
+    committed: str  # ISO 8601
+    manifest: tuple[Written, ...]
+    shared: tuple[str, ...]  # paths below the output that this unit wrote with others
+    earlier: tuple[Written, ...]  # derivatives of an earlier success that still lie there
+    attempts: tuple[Mapping[str, Any], ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """A unit's receipt, and the paths that an attempt in progress, or cut off, may have written."""
+
+    receipt: Receipt | None
+    staging: frozenset[str] | None = None
+
+
+def parse(data: bytes, tag: str, where: str) -> Receipt:
+    """Read a receipt.
+
+    Raises InfrastructureError for one that was damaged or written by a newer neurocwl.
+    """
+    try:
+        raw = json.loads(data)
+        if raw["receipt"] != 1:
+            raise InfrastructureError(f"{where}: receipt format {raw['receipt']}; upgrade neurocwl")
+        return Receipt(
+            unit=raw["unit"],
+            participant=raw["participant"],
+            session=raw["session"],
+            status=raw["status"],
+            reason=raw["reason"],
+            task_key=raw["task_key"],
+            run=raw["run"],
+            pipeline=raw["pipeline"],
+            rehearsal=raw["rehearsal"],
+            tag=tag,
+            exit_code=raw["exit_code"],
+            committed=raw["committed"],
+            manifest=tuple(Written(**entry) for entry in raw["manifest"]),
+            shared=tuple(entry["path"] for entry in raw["shared"]),
+            earlier=tuple(Written(**entry) for entry in (raw["earlier"] or {}).get("manifest", [])),
+            attempts=tuple(raw["attempts"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InfrastructureError(f"{where} is damaged ({error!r}); delete it and launch again") from error
+
+
+def read_states(output: Location, units: Iterable[str] | None = None) -> dict[str, UnitState]:
+    """The state of every unit at an output (or of the named ones), by unit."""
+    wanted = None if units is None else set(units)
+    names: dict[str, set[str]] = {}
+    for entry in output.entries(UNITS):
+        unit, _, rest = entry.path.removeprefix(UNITS).partition("/")
+        if rest in ("receipt.json", "staging.json") and (wanted is None or unit in wanted):
+            names.setdefault(unit, set()).add(rest)
+    with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+        states = list(pool.map(lambda unit: _read_state(output, unit, names[unit]), names))
+    return dict(zip(names, states, strict=True))
+
+
+def read_receipt(output: Location, unit: str) -> Receipt | None:
+    """The receipt of one unit."""
+    path = f"{UNITS}{unit}/receipt.json"
+    found = output.read_tagged(path)
+    return parse(*found, f"{output.url}/{path}") if found else None
+
+
+def _read_state(output: Location, unit: str, names: set[str]) -> UnitState:
+    receipt = read_receipt(output, unit) if "receipt.json" in names else None
+    note = output.read(f"{UNITS}{unit}/staging.json") if "staging.json" in names else None
+    if note is None:
+        return UnitState(receipt)
+    staging = json.loads(note)
+    return UnitState(receipt, frozenset([*staging["paths"], *staging["leftovers"]]))

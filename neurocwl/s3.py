@@ -1,0 +1,224 @@
+"""S3: a client by the ordinary AWS chain, and a lister for hundreds of thousands of keys.
+
+boto3 spends 63 us of CPU per key on a listing and asks for one page after the other. Here boto3 signs the
+requests (generate_presigned_url) and answers the first page, with its own errors and region redirects; the
+rest is fetched in parallel ranges between the common prefixes and read by one regular expression.
+"""
+
+import concurrent.futures
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+from neurocwl.bids import Entry
+from neurocwl.errors import BadInput, InfrastructureError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+PAGE = 1000  # keys in one answer; S3's own limit
+RANGES = 32  # requests under way at once
+
+_CONTENTS = re.compile(
+    rb"<Contents>.*?<Key>(.*?)</Key>.*?<ETag>(.*?)</ETag>.*?<Size>(\d+)</Size>.*?</Contents>", re.DOTALL
+)
+_ONE = re.compile(rb"<Contents>(.*?)</Contents>", re.DOTALL)
+_FIELDS = {
+    name: re.compile(rb"<%s>(.*?)</%s>" % (name, name), re.DOTALL) for name in (b"Key", b"ETag", b"Size")
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach S3, besides what the environment says (AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, ...)."""
+
+    sign: bool = True  # False: a public bucket
+    requester_pays: bool = False
+    profile: str | None = None
+    region: str | None = None
+    endpoint: str | None = None
+
+    def environment(self) -> dict[str, str]:
+        """The same as environment variables, for a process that runs elsewhere.
+
+        HOME differs inside a workflow, so the files of ~/.aws are named by their absolute path.
+        """
+        home = os.path.expanduser("~/.aws")
+        found = {
+            "AWS_PROFILE": self.profile,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.endpoint,
+        }
+        for variable, file in (("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")):
+            if variable not in os.environ and os.path.exists(f"{home}/{file}"):
+                found[variable] = f"{home}/{file}"
+        return {name: value for name, value in found.items() if value}
+
+
+def client(access: Access) -> "S3Client":
+    """An S3 client by the ordinary AWS chain.
+
+    Raises BadInput for a profile that does not exist.
+    """
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from botocore.exceptions import ProfileNotFound
+
+    retries: Any = {"mode": "standard", "max_attempts": 8}
+    config = Config(retries=retries, max_pool_connections=RANGES)
+    if not access.sign:
+        config = config.merge(Config(signature_version=UNSIGNED))
+    try:
+        session = boto3.Session(profile_name=access.profile, region_name=access.region)
+    except ProfileNotFound as error:
+        raise BadInput(f"--profile {access.profile}: {error}; see ~/.aws/config") from error
+    return session.client("s3", config=config, endpoint_url=access.endpoint)
+
+
+def split(url: str) -> tuple[str, str]:
+    """The bucket and the prefix ('' or ending in '/') of an s3:// URL.
+
+    Raises BadInput for anything else.
+    """
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    if not url.startswith("s3://") or not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,254}", bucket):
+        raise BadInput(f"{url!r} is not an S3 URL; write s3://BUCKET or s3://BUCKET/PREFIX")
+    prefix = prefix.strip("/")
+    return bucket, f"{prefix}/" if prefix else ""
+
+
+def explain(error: Exception, url: str, access: Access) -> Exception:
+    """A message with the fix for what boto3 raised about a URL."""
+    from botocore import exceptions as boto
+
+    if isinstance(error, boto.ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in ("NoSuchBucket", "404"):
+            return BadInput(f"{url}: there is no such bucket; check the name and --region")
+        if code in ("AccessDenied", "403", "Forbidden", "AllAccessDisabled"):
+            hint = (
+                "--no-sign-request reads a public bucket"
+                if access.sign
+                else "it is not public: leave out --no-sign-request"
+            )
+            return BadInput(
+                f"{url}: access denied; check the credentials (aws sts get-caller-identity); {hint}; --request-payer for requester pays"
+            )
+        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"):
+            return BadInput(
+                f"{url}: S3 refused the credentials ({code}); renew them or choose another --profile"
+            )
+        return InfrastructureError(f"{url}: S3 answered {error}")
+    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError):
+        return BadInput(
+            f"{url}: no AWS credentials found; run `aws configure`, set AWS_PROFILE, or use --no-sign-request for a public bucket"
+        )
+    if isinstance(error, boto.EndpointConnectionError | boto.ConnectionError | boto.HTTPClientError):
+        return InfrastructureError(
+            f"{url}: cannot reach S3 ({error}); check the network and AWS_ENDPOINT_URL"
+        )
+    if isinstance(error, boto.BotoCoreError):
+        return BadInput(f"{url}: {error}")
+    return error
+
+
+def list_entries(s3: "S3Client", bucket: str, prefix: str, access: Access) -> Iterator[Entry]:
+    """Every object below a prefix, paths relative to it, in no particular order."""
+    payer: Any = {"RequestPayer": "requester"} if access.requester_pays else {}
+    first = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=PAGE, **payer)
+    cut = len(prefix)
+    contents = first.get("Contents", [])
+    for item in contents:
+        yield Entry(item["Key"][cut:], item["Size"], item.get("ETag", "").strip('"'))
+    if not first.get("IsTruncated"):
+        return
+    last = contents[-1]["Key"]
+    fetch = _fetcher(s3, bucket, prefix, payer)
+    folders = [p for p in _common_prefixes(s3, bucket, prefix, payer) if p > last]
+    per_folder = max(
+        1, len(contents) // max(1, len({key["Key"][cut:].partition("/")[0] for key in contents}))
+    )
+    bounds = _bounds(last, folders, max(1, PAGE // per_folder))
+    with concurrent.futures.ThreadPoolExecutor(RANGES) as pool:
+        for batch in pool.map(lambda bound: _range(fetch, cut, *bound), bounds):
+            yield from batch
+
+
+def _bounds(last: str, folders: Sequence[str], step: int) -> list[tuple[str, str | None]]:
+    """Ranges (after, up to and without) of about one page each that cover everything after a key."""
+    # "sub-01/" itself may be a key (a folder marker): a range starts just before it
+    starts = [last, *(folder[:-1] for folder in folders[step::step])]
+    return list(zip(starts, [*starts[1:], None], strict=True))
+
+
+def _common_prefixes(s3: "S3Client", bucket: str, prefix: str, payer: Any) -> list[str]:
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/", **payer)
+    return [common["Prefix"] for page in pages for common in page.get("CommonPrefixes", [])]
+
+
+def _fetcher(s3: "S3Client", bucket: str, prefix: str, payer: Any) -> Callable[[str], bytes]:
+    """A function that answers the page of keys after a given key, as S3's XML."""
+    import urllib3
+    from botocore.httpsession import get_cert_path
+
+    bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True)
+    pool = urllib3.PoolManager(
+        maxsize=RANGES,
+        ca_certs=bundle,
+        retries=urllib3.Retry(8, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504)),
+    )
+
+    def fetch(after: str) -> bytes:
+        parameters = {"Bucket": bucket, "Prefix": prefix, "StartAfter": after, "EncodingType": "url", **payer}
+        url = s3.generate_presigned_url("list_objects_v2", Params=parameters, ExpiresIn=3600)
+        answer = pool.request("GET", url)
+        if answer.status != 200:
+            raise InfrastructureError(
+                f"s3://{bucket}/{prefix}: listing failed with HTTP {answer.status}: {answer.data[:300]!r}"
+            )
+        return answer.data
+
+    return fetch
+
+
+def _range(fetch: Callable[[str], bytes], cut: int, after: str, end: str | None) -> list[Entry]:
+    found: list[Entry] = []
+    while True:
+        page = fetch(after)
+        keys = _parse(page)
+        for key, etag, size in keys:
+            if end is not None and key > end:
+                return found
+            found.append(Entry(key[cut:], size, etag))
+        if not keys or b"<IsTruncated>true</IsTruncated>" not in page:
+            return found
+        after = keys[-1][0]
+
+
+def _parse(page: bytes) -> list[tuple[str, str, int]]:
+    """(key, ETag, size) of each object in one ListObjectsV2 answer with EncodingType=url."""
+    rows = _CONTENTS.findall(page)
+    if len(rows) != page.count(b"<Contents>"):  # a server with another order of elements
+        rows = [
+            tuple(
+                (match.group(1) if (match := _FIELDS[name].search(one)) else b"")
+                for name in (b"Key", b"ETag", b"Size")
+            )
+            for one in _ONE.findall(page)
+        ]
+    return [
+        (
+            _unquoted(key.decode()),
+            etag.decode().replace("&quot;", "").replace("&#34;", "").strip('"'),
+            int(size or 0),
+        )
+        for key, etag, size in rows
+    ]
+
+
+def _unquoted(key: str) -> str:
+    return unquote_plus(key) if "%" in key or "+" in key else key

@@ -1,0 +1,134 @@
+"""Tables and summaries for people."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from neurocwl.bids import Problem
+from neurocwl.parameters import parameters_of
+from neurocwl.progress import human
+from neurocwl.template import Template
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from neurocwl.plan import Plan
+    from neurocwl.status import Status
+    from neurocwl.verify import Verification
+
+ROWS = 200  # of one table; more are summed up
+COLOURS = {"done": "green", "failed": "red", "incomplete": "yellow", "cut-off": "red", "ready": "cyan"}
+
+
+def _console(stream: TextIO) -> "Console":
+    from rich.console import Console
+
+    # Off a terminal nothing is cut to 80 columns: somebody greps it.
+    return Console(file=stream, width=None if stream.isatty() else 200, highlight=False, soft_wrap=True)
+
+
+def _table(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[str]], styles: Mapping[str, str] = COLOURS) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in row))
+    _console(stream).print(table)
+
+
+def plan(made: "Plan", *, brief: bool = False, stream: TextIO | None = None) -> None:
+    """The units of a plan with what would happen to each, and the problems of the dataset."""
+    out = stream or sys.stdout
+    shown = [u for u in made.units if not brief or u.status == "incomplete"]
+    if shown:
+        rows = [(u.unit.name, u.status, str(u.order.files), human(u.order.size), u.reason) for u in shown[:ROWS]]
+        _table(out, ("unit", "status", "files", "size", "why"), rows)
+        _more(out, len(shown))
+    ready = made.of("ready")
+    counts = made.as_dict()["counts"]
+    words = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "none"
+    size = human(sum(u.order.size for u in ready))
+    print(f"{made.pipeline}: {len(made.units)} units ({words}); {size} to read", file=out)
+    problems(made.problems, out, limit=2 if brief else 5)
+
+
+def problems(found: Sequence[Problem], out: TextIO, limit: int) -> None:
+    """What is wrong with the dataset, some of each kind."""
+    by_code: dict[str, list[Problem]] = {}
+    for problem in found:
+        by_code.setdefault(problem.code, []).append(problem)
+    for code, those in sorted(by_code.items()):
+        print(f"  {code}: {len(those)} of them" if len(those) > 1 else f"  {code}:", file=out)
+        for problem in those[:limit]:
+            print(f"    {problem.path}: {problem.message}", file=out)
+        if len(those) > limit:
+            print(f"    ... and {len(those) - limit} more (--json has all)", file=out)
+
+
+def status(found: "Status", *, stream: TextIO) -> None:
+    """Every unit's state, those that need attention first."""
+    from neurocwl.status import ORDER, summary
+
+    units = sorted(found.units, key=lambda u: (ORDER.index(u.status), u.unit))
+    rows = [(u.unit, u.status, str(u.files or ""), human(u.size) if u.files else "", str(u.attempts or ""), u.reason) for u in units[:ROWS]]
+    _table(stream, ("unit", "status", "files", "size", "attempts", "why"), rows)
+    _more(stream, len(units))
+    run = found.run
+    state = found.as_dict()["state"]
+    rehearsal = " REHEARSAL: these are no results." if run.rehearsal else ""
+    print(f"{run.pipeline}: {summary(found.counts)}. Run {run.run}: {state}.{rehearsal} {run.message}".rstrip(), file=stream)
+
+
+def next_steps(found: "Status") -> None:
+    """What one would type next."""
+    output = found.run.output
+    failed = next((u.unit for u in found.units if u.status == "failed"), None)
+    if failed:
+        print(f"  why: neurocwl logs {output} {failed}")
+    if not found.complete:
+        print("  go on: the same launch again; what is done and unchanged is skipped")
+    print(f"  check: neurocwl verify {output}")
+
+
+def verification(found: "Verification") -> None:
+    """The paths that do not hold, and the counts."""
+    if found.wrong:
+        rows = [(f.verdict, f.path, f.unit or "", f.detail) for f in found.wrong[:ROWS]]
+        _table(sys.stdout, ("verdict", "path", "unit", "detail"), rows, {"missing": "red", "differing": "red", "extra": "yellow"})
+        _more(sys.stdout, len(found.wrong))
+    counts = {v: found.count(v) for v in ("equal", "missing", "differing", "extra")}
+    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    print(f"{found.status.run.output}: {words} ({'bytes read' if found.deep else 'sizes and checksums'})")
+
+
+def validator(report: Mapping[str, Any]) -> None:
+    """What the official validator found."""
+    for kind in ("errors", "warnings"):
+        for issue in report[kind][:20]:
+            print(f"  validator {kind[:-1]} {issue['code']}: {issue['path']} {issue.get('message', '')}".rstrip())
+    print(f"BIDS validator: {len(report['errors'])} errors, {len(report['warnings'])} warnings")
+
+
+def pipelines(found: Sequence[Template]) -> None:
+    """One line per pipeline."""
+    _table(sys.stdout, ("pipeline", "unit", "image", "what"), [(t.pipeline, t.unit, t.image, t.label) for t in found], {})
+
+
+def pipeline(template: Template) -> None:
+    """What a pipeline does, needs and takes."""
+    print(f"{template.pipeline}: {template.label}\n\n{template.doc.strip()}\n")
+    print(f"unit: {template.unit}\nimage: {template.image}\ntool: {template.tool_file}")
+    for requirement in template.requires:
+        condition = f" (unless {requirement.unless})" if requirement.unless else f" (when {requirement.when})" if requirement.when else ""
+        print(f"needs: {requirement.name}{condition}")
+    for parameter in parameters_of(template).values():
+        kind = "|".join(parameter.choices) or parameter.type + ("..." if parameter.many else "")
+        default = f" [{parameter.default}]" if parameter.default is not None else ""
+        print(f"\n{parameter.option} {kind}{default}\n    {' '.join(parameter.doc.split())}")
+
+
+def _more(out: TextIO, count: int) -> None:
+    if count > ROWS:
+        print(f"... and {count - ROWS} more (--json has all)", file=out)

@@ -1,0 +1,126 @@
+"""What became of every unit: from the plan of the last run and the receipts, nothing else."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neurocwl import lease
+from neurocwl.receipts import UnitState, read_states
+from neurocwl.runs import Run
+from neurocwl.storage import Location
+
+DONE, FAILED, INCOMPLETE = "done", "failed", "incomplete"
+WAITING, RUNNING, NOT_STARTED, CUT_OFF = "waiting", "running", "not-started", "cut-off"
+ORDER = (FAILED, CUT_OFF, INCOMPLETE, NOT_STARTED, RUNNING, WAITING, DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStatus:
+    """One unit's true state."""
+
+    unit: str
+    participant: str | None
+    session: str | None
+    status: str
+    reason: str
+    files: int
+    size: int  # bytes
+    attempts: int
+    task_key: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The stable form of --json."""
+        return {
+            "unit": self.unit,
+            "participant": self.participant,
+            "session": self.session,
+            "status": self.status,
+            "reason": self.reason,
+            "files": self.files,
+            "bytes": self.size,
+            "attempts": self.attempts,
+            "task_key": self.task_key,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a run and of all units at its output."""
+
+    run: Run
+    alive: bool
+    units: tuple[UnitStatus, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Units by status, those that need attention first."""
+        counted = Counter(unit.status for unit in self.units)
+        return {status: counted[status] for status in ORDER if counted[status]}
+
+    @property
+    def complete(self) -> bool:
+        """Whether every unit is done."""
+        return all(unit.status == DONE for unit in self.units)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The stable form of --json."""
+        return {
+            "run": self.run.run,
+            "pipeline": self.run.pipeline,
+            "dataset": self.run.dataset,
+            "output": self.run.output,
+            "rehearsal": self.run.rehearsal,
+            "state": "running" if self.alive else self.run.status if self.run.status != "running" else "broken",
+            "started": self.run.started,
+            "ended": self.run.ended,
+            "counts": self.counts,
+            "units": [unit.as_dict() for unit in self.units],
+        }
+
+
+def read(output: Location, run: Run) -> Status:
+    """The status of an output: the units of its last run, and those that earlier runs left there."""
+    held = lease.read(output)
+    alive = bool(held and held.alive)
+    states = read_states(output)
+    planned = {unit["unit"]: unit for unit in run.units}
+    units = [_status(plan, states.get(name, UnitState(None)), run, alive) for name, plan in planned.items()]
+    units += [_status({"unit": name}, states[name], run, alive) for name in sorted(set(states) - set(planned))]
+    return Status(run, alive, tuple(units))
+
+
+def _status(plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool) -> UnitStatus:
+    receipt = state.receipt
+    status, reason = _judged(plan, state, run, alive)
+    return UnitStatus(
+        unit=plan["unit"],
+        participant=plan.get("participant") or (receipt.participant if receipt else None),
+        session=plan.get("session") or (receipt.session if receipt else None),
+        status=status,
+        reason=reason,
+        files=len(receipt.manifest) if receipt else 0,
+        size=sum(written.size for written in receipt.manifest) if receipt else 0,
+        attempts=len(receipt.attempts) if receipt else 0,
+        task_key=receipt.task_key if receipt else plan.get("task_key", ""),
+    )
+
+
+def _judged(plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool) -> tuple[str, str]:
+    receipt, planned = state.receipt, plan.get("status")
+    if planned == INCOMPLETE:
+        return INCOMPLETE, str(plan["reason"])
+    if state.staging is not None:
+        return (RUNNING, "its outputs are being delivered") if alive else (CUT_OFF, "cut off while its outputs were delivered; launch again")
+    fresh = receipt is not None and (planned in (None, DONE) or receipt.run == run.run)
+    if receipt is not None and fresh:
+        return receipt.status, receipt.reason
+    if alive:
+        return WAITING, str(plan.get("reason", ""))
+    before = f" (before: {receipt.status})" if receipt else ""
+    return NOT_STARTED, f"the run ended before it did{before}; launch again"
+
+
+def summary(counts: Mapping[str, int] | Iterable[tuple[str, int]]) -> str:
+    """'3 failed, 8 done' from counts by status."""
+    return ", ".join(f"{count} {status}" for status, count in dict(counts).items()) or "no units"

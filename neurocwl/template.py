@@ -1,0 +1,201 @@
+"""Job templates: what a pipeline needs of a dataset, and what proves that it succeeded. Data, not code."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurocwl import assets
+from neurocwl.errors import BadInput
+
+UNIT_KINDS = ("participant", "session")
+BINDING_KINDS = ("dataset", "files", "file", "label")
+
+Where = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What of the dataset fills one CWL input."""
+
+    kind: str  # one of BINDING_KINDS
+    where: Where = field(default_factory=dict)  # for label: empty
+    label: str = ""  # participant, session or unit
+    query: str | None = None
+    when: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A file that a unit must have."""
+
+    name: str
+    where: Where
+    query: str | None = None
+    unless: str | None = None
+    when: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Parameters that exclude (exclusive) or need (option, needs) each other."""
+
+    because: str
+    exclusive: tuple[str, ...] = ()
+    option: str | None = None
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A pipeline: its CWL tool and how a dataset fills it."""
+
+    pipeline: str
+    label: str
+    doc: str
+    file: Path
+    tool_file: Path
+    tool: dict[str, Any]
+    unit: str
+    bind: Mapping[str, Binding]
+    outputs: Mapping[str, str]
+    logs: tuple[str, ...]
+    requires: tuple[Requirement, ...] = ()
+    licence: str | None = None
+    selection: Mapping[str, str] = field(default_factory=dict)
+    deliver: str = "success"
+    expect: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    rehearsal: str | None = None
+
+    @property
+    def image(self) -> str:
+        """The container image of the tool."""
+        hints = {**self.tool.get("requirements", {}), **self.tool.get("hints", {})}
+        return str(hints.get("DockerRequirement", {}).get("dockerPull", ""))
+
+    def delivery(self) -> dict[str, Any]:
+        """What stage-out must know, as CWL data."""
+        return {
+            "pipeline": self.pipeline,
+            "deliver": self.deliver,
+            "outputs": list(self.outputs.values()),
+            "expect": list(self.expect),
+            "forbid": list(self.forbid),
+            "shared": list(self.shared),
+        }
+
+
+def folders(extra: Path | None = None) -> list[Path]:
+    """Where job templates are looked for: a folder of the user's own comes first."""
+    return [*([extra / "jobs", extra] if extra else []), assets.path("jobs")]
+
+
+def names(extra: Path | None = None) -> list[str]:
+    """The pipelines that can be run."""
+    found = {file.stem for folder in folders(extra) if folder.is_dir() for file in folder.glob("*.yml")}
+    return sorted(name for name in found if name != "schema" and not name.endswith(".test"))
+
+
+def load(name: str, extra: Path | None = None) -> Template:
+    """Read the job template of a pipeline, or of a path to one.
+
+    Raises BadInput for an unknown pipeline, a template that its schema refuses, or one that does not fit its tool.
+    """
+    if name.endswith((".yml", ".yaml")) and Path(name).is_file():
+        return read(Path(name))
+    for folder in folders(extra):
+        file = folder / f"{name}.yml"
+        if name != "schema" and file.is_file():
+            return read(file)
+    raise BadInput(
+        f"no pipeline {name!r}; there are: {', '.join(names(extra))} (your own: --pipeline-dir DIR)"
+    )
+
+
+def read(file: Path) -> Template:
+    """Read and check one job template file."""
+    from neurocwl.workflow import load_cwl
+
+    raw = _validated(file)
+    tool_file = (file.parent / raw["tool"]).resolve()
+    if not tool_file.is_file():
+        raise BadInput(f"{file}: tool {raw['tool']!r} does not exist (looked at {tool_file})")
+    tool = load_cwl(tool_file)
+    evidence = raw.get("evidence", {})
+    template = Template(
+        pipeline=raw["pipeline"],
+        label=raw["label"],
+        doc=raw["doc"],
+        file=file,
+        tool_file=tool_file,
+        tool=tool,
+        unit=raw["unit"],
+        bind={name: _binding(file, name, spec) for name, spec in raw["bind"].items()},
+        outputs=raw["outputs"],
+        logs=tuple(raw["logs"]),
+        requires=tuple(Requirement(**requirement) for requirement in raw.get("requires", [])),
+        licence=raw.get("licence"),
+        selection=raw.get("selection", {}),
+        deliver=raw.get("deliver", "success"),
+        expect=tuple(evidence.get("expect", [])),
+        forbid=tuple(evidence.get("forbid", [])),
+        shared=tuple(raw.get("shared", [])),
+        rules=tuple(_rule(rule) for rule in raw.get("rules", [])),
+        rehearsal=raw.get("rehearsal"),
+    )
+    problems = list(_misfits(template))
+    if problems:
+        raise BadInput(f"{file}: " + "; ".join(problems))
+    return template
+
+
+def _validated(file: Path) -> dict[str, Any]:
+    from schema_salad.exceptions import SchemaSaladException
+    from schema_salad.schema import load_and_validate, load_schema
+
+    loader, names_, _, _ = load_schema(str(assets.path("jobs") / "schema.yml"))
+    if isinstance(names_, Exception):
+        raise names_
+    try:
+        raw, _ = load_and_validate(loader, names_, str(file), True)
+    except SchemaSaladException as error:
+        raise BadInput(f"{file} is not a valid job template:\n{error}") from error
+    assert isinstance(raw, dict)
+    return raw
+
+
+def _binding(file: Path, name: str, spec: Mapping[str, Any]) -> Binding:
+    kinds = [kind for kind in BINDING_KINDS if kind in spec]
+    if len(kinds) != 1:
+        raise BadInput(f"{file}: bind.{name} must have exactly one of {', '.join(BINDING_KINDS)}")
+    kind = kinds[0]
+    value = spec[kind]
+    if kind == "label":
+        return Binding(kind, label=value)
+    return Binding(kind, where=value or {}, query=spec.get("query"), when=spec.get("when"))
+
+
+def _rule(raw: Mapping[str, Any]) -> Rule:
+    return Rule(
+        raw["because"], tuple(raw.get("exclusive", ())), raw.get("option"), tuple(raw.get("needs", ()))
+    )
+
+
+def _misfits(template: Template) -> Iterator[str]:
+    """What in a template does not fit its tool."""
+    inputs, outputs = template.tool["inputs"], template.tool["outputs"]
+    if template.unit not in UNIT_KINDS:
+        yield f"unit is {template.unit!r}; it must be one of {', '.join(UNIT_KINDS)}"
+    if template.deliver not in ("success", "always"):
+        yield f"deliver is {template.deliver!r}; it must be success or always"
+    used = {*template.bind, *template.selection.values(), *([template.licence] if template.licence else [])}
+    terms = [term for rule in template.rules for term in (*rule.exclusive, *rule.needs, rule.option) if term]
+    used |= {term.partition("=")[0] for term in terms}  # a term is an input, or input=value
+    used |= {name for r in template.requires for name in (r.unless, r.when) if name}
+    for name in sorted(used - set(inputs)):
+        yield f"{name!r} is not an input of {template.tool_file.name}"
+    for name in sorted({*template.outputs, *template.logs} - set(outputs)):
+        yield f"{name!r} is not an output of {template.tool_file.name}"

@@ -1,0 +1,159 @@
+"""Toil, as a subprocess: one toil-cwl-runner for one shard, followed by its message file."""
+
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurocwl.errors import InfrastructureError
+
+POLL = 0.5  # seconds
+PATIENCE = 20.0  # seconds that Toil has to stop its workers
+
+# The scatter index stands in the name of the job that ends a unit: "workflow.cwl.3._:<uuid>._resolve".
+_ENDED = re.compile(r"JobCompletedMessage\t[^\t]*\.(\d+)\.[^\t]*_resolve\t[^\t]*\t0")
+_ISSUED = re.compile(r"JobIssuedMessage\t")
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """One toil-cwl-runner to be."""
+
+    workflow: Path
+    job_order: Path
+    folder: Path  # job store, temporary files and logs; the caller removes it
+    environment: Mapping[str, str]
+    options: Sequence[str] = ()
+
+    @property
+    def log(self) -> Path:
+        """The leader's log."""
+        return self.folder / "leader.log"
+
+    @property
+    def messages(self) -> Path:
+        """Toil's message file: one line per thing that happens to a job."""
+        return self.folder / "messages.tsv"
+
+    def command(self) -> list[str]:
+        """The command line."""
+        return [
+            str(executable()),
+            "--reference-inputs",
+            "--no-prepull",
+            "--relax-path-checks",
+            "--disableProgress",
+            "--retryCount=1",
+            "--clean=always",
+            "--cleanWorkDir=always",
+            f"--jobStore={self.folder / 'jobstore'}",
+            f"--workDir={self.folder / 'work'}",
+            f"--coordinationDir={self.folder / 'coordination'}",
+            f"--tmpdir-prefix={self.folder / 'tmp'}/",
+            f"--outdir={self.folder / 'out'}",
+            f"--writeMessages={self.messages}",
+            *self.options,
+            str(self.workflow),
+            str(self.job_order),
+        ]
+
+
+def executable() -> Path:
+    """toil-cwl-runner beside this Python.
+
+    Raises InfrastructureError when it is not installed.
+    """
+    found = Path(sys.executable).parent / "toil-cwl-runner"
+    if not found.exists():
+        raise InfrastructureError(f"{found} is missing; reinstall: pip install 'neurocwl'")
+    return found
+
+
+def run(
+    leader: Leader, stop: threading.Event, on_unit: Callable[[int], None], on_tick: Callable[[], None]
+) -> int:
+    """Run one shard; on_unit(i) is told when the i-th unit ended. Returns Toil's exit code.
+
+    When `stop` is set, Toil and everything that it started are ended. Nothing outlives this process.
+    """
+    for name in ("work", "coordination", "tmp"):
+        (leader.folder / name).mkdir(parents=True, exist_ok=True)
+    with leader.log.open("ab") as log, (leader.folder / "outputs.json").open("wb") as outputs:
+        process = subprocess.Popen(
+            leader.command(),
+            stdin=subprocess.DEVNULL,
+            stdout=outputs,
+            stderr=log,
+            env={**os.environ, **leader.environment},
+            cwd=leader.folder,
+            start_new_session=True,  # Ctrl-C reaches the launcher alone, which then ends Toil in order
+            preexec_fn=_end_with_parent,
+        )
+    seen = 0
+    try:
+        while process.poll() is None and not stop.is_set():
+            time.sleep(POLL)
+            seen = _follow(leader.messages, seen, on_unit)
+            on_tick()
+        if stop.is_set():
+            end_tree(process)
+    except BaseException:
+        end_tree(process)
+        raise
+    _follow(leader.messages, seen, on_unit)
+    return process.wait()
+
+
+def end_tree(process: "subprocess.Popen[bytes]") -> None:
+    """End Toil's leader and all its workers, gently first."""
+    import psutil
+
+    if process.poll() is not None:
+        return
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    for child in family:
+        if child.is_running():
+            child.kill()
+    process.wait()
+
+
+def _follow(messages: Path, offset: int, on_unit: Callable[[int], None]) -> int:
+    """Tell of the units that ended since an offset; returns the offset after the last whole line."""
+    if not messages.exists():
+        return offset
+    with messages.open("rb") as file:
+        file.seek(offset)
+        data = file.read()
+    whole = data.rfind(b"\n") + 1
+    for index in ended_units(data[:whole].decode("utf-8", "replace")):
+        on_unit(index)
+    return offset + whole
+
+
+def ended_units(text: str) -> list[int]:
+    """The scatter indices of the units that ended, in Toil's messages."""
+    return [int(match.group(1)) for match in _ENDED.finditer(text)]
+
+
+def issued_jobs(text: str) -> int:
+    """How many jobs Toil issued, in its messages."""
+    return len(_ISSUED.findall(text))
+
+
+def _end_with_parent() -> None:
+    """Have the kernel interrupt this process when the launcher dies (prctl PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,0 +1,180 @@
+"""Which units of a dataset a pipeline processes, with which files, and what each of them lacks."""
+
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neurocwl.bids import Dataset, File, Participant
+from neurocwl.errors import BadInput
+from neurocwl.filters import matches
+from neurocwl.template import Binding, Requirement, Template, Where
+
+Queries = Mapping[str, Where]  # a BIDS filter file: query name -> filter
+
+_LABEL = re.compile(r"[0-9A-Za-z+]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the user wants processed; empty tuples mean everything."""
+
+    participants: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    limit: int | None = None
+    queries: Queries | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one scatter element processes: a participant, or one session of one."""
+
+    name: str  # "sub-01", or "sub-01_ses-1"
+    participant: str  # bare label
+    session: str | None  # bare label
+    files: tuple[File, ...]  # everything of the unit that was selected
+    missing: tuple[str, ...] = ()  # what the pipeline needs and the unit lacks, for people
+
+
+def select(
+    dataset: Dataset, template: Template, selection: Selection, parameters: Mapping[str, Any]
+) -> tuple[Unit, ...]:
+    """The selected units of a dataset, in order, those that lack something among them.
+
+    Raises BadInput when a label in the selection is not in the dataset.
+    """
+    participants = _chosen(dataset, selection)
+    _known("--session-label", selection.sessions, {s for p in dataset.participants for s in p.sessions})
+    _known("--task-id", selection.tasks, _tasks(dataset))
+    units = []
+    for participant in participants:
+        for unit in _units_of(participant, template.unit, selection):
+            missing = tuple(_lacks(unit, participant, template, selection, parameters))
+            units.append(Unit(unit.name, unit.participant, unit.session, unit.files, missing))
+            if selection.limit is not None and len(units) >= selection.limit:
+                return tuple(units)
+    return tuple(units)
+
+
+def bound_files(unit: Unit, binding: Binding, queries: Queries | None) -> tuple[File, ...]:
+    """The unit's files that fill one CWL input."""
+    if binding.kind == "dataset":  # everything without a datatype (scans.tsv, sidecars) applies to the rest
+        return tuple(f for f in unit.files if not f.datatype or matches(f, binding.where))
+    where = narrowed(binding.where, binding.query, queries)
+    found = tuple(f for f in unit.files if matches(f, where))
+    return found[:1] if binding.kind == "file" else found
+
+
+def narrowed(where: Where, query: str | None, queries: Queries | None) -> Where:
+    """A filter of the template with the user's own query of that name put over it."""
+    return {**where, **(queries or {}).get(query or "", {})}
+
+
+def is_set(value: Any) -> bool:
+    """Whether a parameter is given and not switched off."""
+    return value not in (None, False, [], "")
+
+
+def _chosen(dataset: Dataset, selection: Selection) -> list[Participant]:
+    wanted = [label.removeprefix("sub-") for label in selection.participants]
+    labels = {p.label for p in dataset.participants}
+    _known("--participant-label", wanted, labels)
+    unwanted = [label.removeprefix("sub-") for label in selection.exclude]
+    useless = [pattern for pattern in unwanted if not fnmatch.filter(labels, pattern)]
+    _known("--exclude", useless, labels)
+    return [
+        p
+        for p in dataset.participants
+        if (not wanted or p.label in wanted) and not any(fnmatch.fnmatchcase(p.label, x) for x in unwanted)
+    ]
+
+
+def _known(option: str, wanted: Iterable[str], labels: Iterable[str]) -> None:
+    have = sorted(labels)
+    unknown = [label for label in wanted if label.removeprefix("ses-").removeprefix("task-") not in have]
+    if unknown:
+        shown = ", ".join(have[:20]) + (f" and {len(have) - 20} more" if len(have) > 20 else "")
+        raise BadInput(f"{option} {' '.join(unknown)}: not in the dataset; there are: {shown or 'none'}")
+
+
+def _tasks(dataset: Dataset) -> set[str]:
+    return {f.entities["task"] for p in dataset.participants for f in p.files if "task" in f.entities}
+
+
+def _units_of(participant: Participant, kind: str, selection: Selection) -> list[Unit]:
+    sessions = [s.removeprefix("ses-") for s in selection.sessions]
+    tasks = [t.removeprefix("task-") for t in selection.tasks]
+    files = [
+        f
+        for f in participant.files
+        if (not sessions or f.session is None or f.session in sessions)
+        and (not tasks or f.entities.get("task", tasks[0]) in tasks)
+    ]
+    name = f"sub-{participant.label}"
+    if kind == "participant" or not participant.sessions:
+        return [Unit(name, participant.label, None, tuple(files))]
+    return [
+        Unit(
+            f"{name}_ses-{session}",
+            participant.label,
+            session,
+            tuple(f for f in files if f.session == session or (f.session is None and not f.datatype)),
+        )
+        for session in participant.sessions
+        if not sessions or session in sessions
+    ]
+
+
+def _lacks(
+    unit: Unit,
+    participant: Participant,
+    template: Template,
+    selection: Selection,
+    parameters: Mapping[str, Any],
+) -> Iterable[str]:
+    if not participant.present:
+        yield f"folder sub-{participant.label}/ (it is only in participants.tsv)"
+        return
+    for what, label in (("participant", unit.participant), ("session", unit.session)):
+        if label is not None and not _LABEL.fullmatch(label):
+            yield f"a BIDS {what} label ({label!r} may hold letters, digits and + only: rename the folder)"
+            return
+    for session in (s.removeprefix("ses-") for s in selection.sessions):
+        if template.unit == "participant" and session not in participant.sessions:
+            yield f"session ses-{session}"
+    for requirement in template.requires:
+        if requirement.unless and is_set(parameters.get(requirement.unless)):
+            continue
+        if requirement.when and not is_set(parameters.get(requirement.when)):
+            continue
+        where = narrowed(requirement.where, requirement.query, selection.queries)
+        if not any(matches(f, where) for f in unit.files):
+            yield f"{requirement.name} ({expected_path(unit, requirement, where)})"
+
+
+def expected_path(unit: Unit, requirement: Requirement, where: Where) -> str:
+    """What a file that satisfies a requirement would be called, as a glob."""
+    folder = f"sub-{unit.participant}/" + (
+        f"ses-{unit.session}/" if unit.session else "[ses-*/]" if _has_sessions(unit) else ""
+    )
+    suffix, extension = _words(where.get("suffix")) or "*", _words(where.get("extension")) or ""
+    task = f"_task-{_words(where['task'])}" if where.get("task") else ""
+    return f"{folder}{_words(where.get('datatype')) or '*'}/*{task}_{suffix}{extension}"
+
+
+def _has_sessions(unit: Unit) -> bool:
+    return any(f.session for f in unit.files)
+
+
+def _words(value: Any) -> str:
+    values = (
+        [str(v) for v in value]
+        if isinstance(value, Sequence) and not isinstance(value, str)
+        else [str(value)]
+        if value
+        else []
+    )
+    return values[0] if len(values) == 1 else "{" + ",".join(values) + "}" if values else ""

@@ -1,0 +1,269 @@
+"""A pipeline's dataset workflow, derived from its CWL tool and its job template.
+
+For every unit, one after the other on one worker: the tool, then stage-out. The tool's failure is recorded
+here, not thrown (every exit code is a success code, every output is optional), because one failed element of
+a scatter hides all others in Toil; the tool by itself still fails. stage-out takes everything from the tool
+step alone, so that Toil runs it at once in the same worker: hence the values that pass through the tool.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from neurocwl import assets
+from neurocwl.template import Template
+
+CWL = dict[str, Any]
+
+# What the launcher knows of a unit and the tool must not: it passes through to stage-out.
+CONTEXT_FIELDS: dict[str, str] = {
+    "unit": "string",
+    "participant": "string?",
+    "session": "string?",
+    "task_key": "string",
+    "previous": "string?",
+    "rehearsal": "string?",
+}
+PASSED = {"context": "Any", "output": "string", "run": "string"}
+HOISTED = ("cwlVersion", "$namespaces", "$schemas")
+
+
+def dataset_workflow(
+    template: Template,
+    *,
+    inline: bool = False,
+    image: str | None = None,
+    resources: Mapping[str, int] | None = None,
+) -> CWL:
+    """The CWL of the scatter over units.
+
+    inline: scripts and stage-out are written into the document, so that it stands alone;
+    otherwise it refers to them relative to cwl/workflows/. image: another container image for the tool.
+    resources: values of resource inputs and of the time limit, written into their hints as numbers: Toil
+    runs stage-out in the tool's own worker only when it knows what the tool asks for beforehand.
+    """
+    tool = template.tool
+    bound = set(template.bind)
+    parameters = {name: spec for name, spec in tool["inputs"].items() if name not in bound}
+    stage_out: Any = "../tools/stage-out.cwl"
+    recorded = _recorded(tool, template, image, resources or {})
+    if inline:
+        folder = assets.path("cwl/tools")
+        recorded = _included(recorded, template.tool_file.parent)
+        stage_out = _included(load_cwl(folder / "stage-out.cwl"), folder)
+        stage_out = {key: value for key, value in stage_out.items() if key not in HOISTED}
+    passed = {"unit_output": "output", "unit_run": "run"}
+    per_unit: CWL = {
+        "class": "Workflow",
+        "requirements": {"StepInputExpressionRequirement": {}, "MultipleInputFeatureRequirement": {}},
+        "inputs": {
+            "unit": {"type": _unit_type(template, "one_unit", documented=False)},
+            "output": "string",
+            "run": "string",
+            **{
+                name: {"type": _named_apart(spec_without_binding(spec)["type"])}
+                for name, spec in parameters.items()
+            },
+        },
+        "steps": {
+            "tool": {
+                "run": recorded,
+                "in": {
+                    "unit_context": {"source": "unit", "valueFrom": "$(self.context)"},
+                    **passed,
+                    **{name: {"source": "unit", "valueFrom": f"$(self.{name})"} for name in template.bind},
+                    **{name: name for name in parameters},
+                },
+                "out": [*template.outputs, *template.logs, "exit_code", *(f"passed_{name}" for name in PASSED)],
+            },
+            "stage_out": {
+                "run": stage_out,
+                "in": {
+                    "context": "tool/passed_context",
+                    "output": "tool/passed_output",
+                    "run": "tool/passed_run",
+                    "exit_code": "tool/exit_code",
+                    "outputs": _merged(f"tool/{name}" for name in template.outputs),
+                    "logs": _merged(f"tool/{name}" for name in template.logs),
+                    "delivery": {"default": template.delivery()},
+                },
+                "out": ["receipt"],
+            },
+        },
+        "outputs": {"receipt": {"type": "File", "outputSource": "stage_out/receipt"}},
+    }
+    return {
+        "cwlVersion": "v1.2",
+        "class": "Workflow",
+        "label": f"{template.label}: every unit of a dataset",
+        "doc": (
+            f"{tool.get('doc', '').strip()}\n\n"
+            "Scatters over units; the outputs of each go to `output` as soon as it ends, and its receipt is "
+            "written last. A unit that fails leaves the others alone: its receipt says why.\n"
+        ),
+        "requirements": {
+            "ScatterFeatureRequirement": {},
+            "SubworkflowFeatureRequirement": {},
+            "StepInputExpressionRequirement": {},
+            "MultipleInputFeatureRequirement": {},
+        },
+        "inputs": {
+            "units": {
+                "type": {"type": "array", "items": _unit_type(template, "unit", documented=True)},
+                "doc": "The units to process.",
+            },
+            "output": {"type": "string", "doc": "Where the derivatives go, an s3:// URL or a folder."},
+            "run": {"type": "string", "doc": "The id of the run; receipts carry it.", "default": "by-hand"},
+            **{name: dict(spec_without_binding(spec)) for name, spec in parameters.items()},
+        },
+        "steps": {
+            "per_unit": {
+                "scatter": "unit",
+                "in": {"unit": "units", "output": "output", "run": "run", **{n: n for n in parameters}},
+                "out": ["receipt"],
+                "run": per_unit,
+            }
+        },
+        "outputs": {
+            "receipts": {
+                "type": {"type": "array", "items": "File"},
+                "doc": "The receipt of each unit.",
+                "outputSource": "per_unit/receipt",
+            }
+        },
+        **{key: tool[key] for key in ("$namespaces", "$schemas") if key in tool},
+    }
+
+
+def standalone(template: Template) -> CWL:
+    """The tool itself with its scripts written into it."""
+    found: CWL = _included(template.tool, template.tool_file.parent)
+    return found
+
+
+def load_cwl(file: Path) -> CWL:
+    """Read a CWL file as plain data; $include is left as it stands."""
+    from ruamel.yaml import YAML
+
+    return dict(YAML(typ="safe").load(file.read_text(encoding="utf-8")))
+
+
+def as_yaml(document: Mapping[str, Any]) -> str:
+    """Readable YAML with literal blocks for long text."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.scalarstring import LiteralScalarString
+
+    def readable(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: readable(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [readable(item) for item in value]
+        return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
+
+    yaml, out = YAML(), io.StringIO()
+    yaml.width = 110
+    yaml.dump(readable(document), out)
+    return out.getvalue()
+
+
+def spec_without_binding(spec: Any) -> CWL:
+    """A CWL input as a workflow takes it: no command line binding, at any depth."""
+    if not isinstance(spec, Mapping):
+        return {"type": spec}
+    return {key: _unbound(value) for key, value in spec.items() if key not in ("inputBinding",)}
+
+
+def _unbound(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _unbound(item) for key, item in value.items() if key != "inputBinding"}
+    return [_unbound(item) for item in value] if isinstance(value, list) else value
+
+
+def _type(spec: Any) -> Any:
+    """The type of a tool's input; one with a default need not be given."""
+    type_ = spec_without_binding(spec)["type"]
+    if isinstance(spec, Mapping) and "default" in spec:
+        return _optional(type_)
+    return _named_apart(type_)
+
+
+def _optional(type_: Any) -> Any:
+    if isinstance(type_, str):
+        return type_ if type_.endswith("?") else f"{type_}?"
+    if isinstance(type_, list):
+        return [_named_apart(t) for t in (type_ if "null" in type_ else ["null", *type_])]
+    return ["null", _named_apart(type_)]
+
+
+def _named_apart(type_: Any) -> Any:
+    """The same type without its name: two processes may not define one name twice."""
+    if isinstance(type_, Mapping) and type_.get("type") in ("enum", "array"):
+        return {key: _named_apart(value) for key, value in type_.items() if key != "name"}
+    if isinstance(type_, list):
+        return [_named_apart(t) for t in type_]
+    return type_
+
+
+def _unit_type(template: Template, name: str, *, documented: bool) -> CWL:
+    context = {"type": "record", "name": f"{name}_context", "fields": dict(CONTEXT_FIELDS)}
+    fields: CWL = {"context": {"type": context}}
+    for bound in template.bind:
+        spec = template.tool["inputs"][bound]
+        fields[bound] = {"type": _type(spec)}
+        if documented and isinstance(spec, Mapping) and "doc" in spec:
+            fields[bound]["doc"] = spec["doc"]
+    return {"type": "record", "name": name, "fields": fields}
+
+
+def _merged(sources: Any) -> CWL:
+    return {"source": list(sources), "linkMerge": "merge_nested"}
+
+
+def _recorded(tool: CWL, template: Template, image: str | None, resources: Mapping[str, int]) -> CWL:
+    """The tool with its failures recorded instead of thrown, and with what passes through it."""
+    recorded = {key: value for key, value in tool.items() if key not in HOISTED}
+    recorded["inputs"] = {**tool["inputs"], **{f"unit_{name}": type_ for name, type_ in PASSED.items()}}
+    outputs: CWL = {}
+    for name, spec in tool["outputs"].items():
+        if isinstance(spec, Mapping):
+            outputs[name] = {
+                **spec,
+                "type": spec["type"] if spec["type"] in ("stdout", "stderr") else _optional(spec["type"]),
+            }
+        else:
+            outputs[name] = spec
+    outputs["exit_code"] = {"type": "int", "outputBinding": {"outputEval": "$(runtime.exitCode)"}}
+    for name, type_ in PASSED.items():
+        outputs[f"passed_{name}"] = {"type": type_, "outputBinding": {"outputEval": f"$(inputs.unit_{name})"}}
+    recorded["outputs"] = outputs
+    recorded["successCodes"] = list(range(256))
+    hints = dict(recorded.get("hints", {}))
+    if image:
+        hints["DockerRequirement"] = {"dockerPull": image}
+    known = {f"$(inputs.{name})": value for name, value in resources.items()}
+    for name in {"ResourceRequirement", "ToolTimeLimit"} & set(hints):
+        hints[name] = {key: known.get(str(value), value) for key, value in hints[name].items()}
+    requirements = dict(recorded.get("requirements", {}))
+    variables = dict(requirements.get("EnvVarRequirement", {}).get("envDef", {}))
+    variables["NEUROCWL_UNIT"] = "$(inputs.unit_context.unit)"
+    if template.rehearsal and image == template.rehearsal:
+        variables["NEUROCWL_REHEARSAL"] = "$(inputs.unit_context.rehearsal)"
+    requirements["EnvVarRequirement"] = {"envDef": variables}
+    recorded["hints"], recorded["requirements"] = hints, requirements
+    return recorded
+
+
+def _included(value: Any, folder: Path) -> Any:
+    """The document with every $include replaced by the text that it names."""
+    if isinstance(value, Mapping):
+        if set(value) == {"$include"}:
+            return (folder / value["$include"]).read_text(encoding="utf-8")
+        return {key: _included(item, folder) for key, item in value.items()}
+    return [_included(item, folder) for item in value] if isinstance(value, list) else value
+
+
+def as_json(document: Mapping[str, Any]) -> str:
+    """The document as JSON, which is YAML: every CWL engine takes it."""
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"

@@ -1,0 +1,1 @@
+"""A rehearsal of fMRIPrep: its command line for real, its outputs in name only."""
