@@ -8,7 +8,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 FOLDERS = ("cwl", "jobs", "provisioning", "toolwrappers")
 
 
-class ShareHook(BuildHookInterface[Any]):
+class ShareHook(BuildHookInterface[Any]):  # type: ignore[misc]
     """Map each tracked file of FOLDERS to neurocwl/share/; an editable install reads the checkout itself."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

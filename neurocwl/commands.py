@@ -4,8 +4,9 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from neurocwl import lease, parameters, plan, runs, show, status, template
 from neurocwl.bids import Problem
 from neurocwl.errors import BadInput
 from neurocwl.filters import read_filter_file
-from neurocwl.storage import Access, Location, open_location
+from neurocwl.plan import Plan
+from neurocwl.plan import Request as PlanRequest
+from neurocwl.s3 import Access
+from neurocwl.storage import Folder, Location, open_location
 from neurocwl.template import Template
 from neurocwl.units import Selection
 
@@ -42,8 +46,8 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 class Prepared:
     """A plan and everything that it was made from."""
 
-    plan: plan.Plan
-    request: plan.Request
+    plan: Plan
+    request: PlanRequest
     dataset: Location
     output: Location | None
     access: Access  # of the output
@@ -96,17 +100,29 @@ def _prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: bo
     values, selection = _values(arguments, chosen)
     rehearsing = bool(getattr(arguments, "rehearse", False))
     image = arguments.image or (chosen.rehearsal if rehearsing else None) or chosen.image
-    request = plan.Request(chosen, selection, values, image, rehearsing, _faults(arguments), arguments.rerun)
+    request = PlanRequest(chosen, selection, values, image, rehearsing, _faults(arguments), arguments.rerun)
     entries = plan.entries_of(location)
-    dataset = index(entries, bidsignore=_text(location, ".bidsignore") or "", participants_tsv=_text(location, "participants.tsv"))
+    ignored = _text(location, ".bidsignore") or ""
+    dataset = index(entries, bidsignore=ignored, participants_tsv=_text(location, "participants.tsv"))
     if not dataset.participants:
-        raise BadInput(f"{location.url}: no sub-* folders; give the prefix or folder that holds dataset_description.json and sub-*/")
-    problems: tuple[Problem, ...] = validity.invalid_names([entry.path for entry in entries])
-    if not any(entry.path == "dataset_description.json" for entry in entries):
-        problems = (Problem("dataset_description.json", "MISSING_DATASET_DESCRIPTION", "is not there; BIDS demands it"), *problems)
+        raise BadInput(
+            f"{location.url}: no sub-* folders; give the prefix or folder that holds dataset_description.json and sub-*/"
+        )
+    problems = [*_description_problems(location), *validity.invalid_names([e.path for e in entries], bidsignore=ignored)]
     states = read_states(output) if output else {}
     made = plan.make(dataset, location, output, request, states, problems)
     return Prepared(made, request, location, output, access, dataset_access, values)
+
+
+def _description_problems(location: Location) -> Iterator[Problem]:
+    text = _text(location, "dataset_description.json")
+    if text is None:
+        yield Problem("dataset_description.json", "MISSING_DATASET_DESCRIPTION", "is not there; BIDS demands it")
+        return
+    try:
+        json.loads(text)
+    except ValueError as error:
+        yield Problem("dataset_description.json", "JSON_INVALID", f"is no JSON: {error}")
 
 
 def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, Any], Selection]:
@@ -170,14 +186,28 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _validated(arguments: argparse.Namespace, prepared: Prepared) -> dict[str, Any] | None:
+    """The official validator's report, as JSON data; a remote dataset is judged by a skeleton of it."""
     if not arguments.validate:
         return None
     from neurocwl import validator
 
-    return validator.validate(prepared.dataset).as_dict()
+    dataset = prepared.dataset
+    if isinstance(dataset, Folder):
+        report = validator.run_validator(dataset.root)
+    else:
+        with tempfile.TemporaryDirectory(prefix="neurocwl-validate-") as scratch:
+            root = Path(scratch) / "dataset"
+            validator.materialise(dataset.entries(), lambda entry: dataset.read(entry.path) or b"", root)
+            report = validator.run_validator(root)
+    issues = [issue._asdict() for issue in report.issues]
+    return {
+        "valid": report.valid,
+        "errors": [issue for issue in issues if issue["severity"] == "error"],
+        "warnings": [issue for issue in issues if issue["severity"] == "warning"],
+    }
 
 
-def _strict(arguments: argparse.Namespace, made: plan.Plan) -> int:
+def _strict(arguments: argparse.Namespace, made: Plan) -> int:
     incomplete = made.of(plan.INCOMPLETE)
     if arguments.strict and incomplete:
         listed = "\n".join(f"  {u.unit.name}: {u.reason}" for u in incomplete)

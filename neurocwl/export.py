@@ -1,13 +1,12 @@
 """Job orders and workflows written to a folder, for toil-cwl-runner by hand and for other engines."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl import assets, template, workflow
+from neurocwl import assets, cwlfile, template, workflow
 from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.joborder import Common, as_json, job_order, shards
 from neurocwl.plan import READY, Plan, Request
@@ -59,7 +58,7 @@ def job_orders(
             if local:
                 document = localised(document, dataset, folder / "dataset")
             file = destination if as_yaml else folder / f"job-order-{number:03}.json"
-            file.write_bytes(workflow.as_yaml(document).encode() if as_yaml else as_json(document))
+            file.write_bytes(cwlfile.as_yaml(document).encode() if as_yaml else as_json(document))
             files.append(file)
     except OSError as error:
         raise InfrastructureError(f"-o {destination}: {error.strerror}") from error
@@ -72,7 +71,7 @@ def _workflow_for(request: Request, folder: Path) -> Path:
     if committed.is_file() and request.image == request.template.image:
         return Path(os.path.relpath(committed)) if committed.is_relative_to(Path.cwd()) else committed
     file = folder / f"{request.template.pipeline}-dataset.cwl"
-    file.write_text(workflow.as_json(workflow.dataset_workflow(request.template, inline=True, image=request.image)))
+    file.write_text(cwlfile.as_json(workflow.dataset_workflow(request.template, inline=True, image=request.image)))
     return file
 
 
@@ -114,7 +113,7 @@ def build(chosen: Template) -> Path:
 def built(chosen: Template) -> str:
     """The text of a pipeline's dataset workflow."""
     head = f"#!/usr/bin/env cwl-runner\n# Written by `neurocwl pipelines build {chosen.pipeline}` from its tool and its job template.\n"
-    return head + workflow.as_yaml(workflow.dataset_workflow(chosen))
+    return head + cwlfile.as_yaml(workflow.dataset_workflow(chosen))
 
 
 def pipelines(folder: Path, extra: Path | None) -> Iterator[str]:
@@ -127,5 +126,5 @@ def pipelines(folder: Path, extra: Path | None) -> Iterator[str]:
             ("tool", workflow.standalone(chosen)),
         ):
             file = folder / f"{name}-{suffix}.cwl"
-            file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            file.write_text(cwlfile.as_json(document), encoding="utf-8")
             yield str(file)

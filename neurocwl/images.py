@@ -102,6 +102,24 @@ def ensure(name_or_reference: str, *, say: Say = _say) -> str:
     return wanted
 
 
+def pull(reference: str, *, say: Say = _say) -> None:
+    """Fetch an image of another origin from its registry.
+
+    Raises BadInput when the registry does not have it, or cannot be reached.
+    """
+    say(f"Pulling {reference} (large images take a while)")
+    done = _docker("pull", "--quiet", reference)
+    if done.returncode != 0:
+        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise BadInput(f"image {reference} is not here and cannot be pulled: {why}; load it, or give another --image")
+
+
+def digest(reference: str) -> str | None:
+    """The identity of an image in the local engine: its registry digest, else its id."""
+    done = _docker("image", "inspect", "--format", "{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}", reference)
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
 def context_digest(context: Path) -> str:
     """sha256 over relative path, executable bit and bytes of every file that a build sees."""
     digest = hashlib.sha256()

@@ -8,7 +8,7 @@ from typing import Any
 
 from neurocwl.bids import File
 from neurocwl.parameters import RESOURCES
-from neurocwl.template import Template
+from neurocwl.template import DATASET_FOLDER, Template
 from neurocwl.units import Queries, Unit, bound_files, is_set
 
 SHARD_UNITS = 200  # a flat list much longer than this costs a Toil leader quadratic time
@@ -29,7 +29,7 @@ class Order:
     size: int  # bytes
     task_key: str
     previous: str | None = None  # tag of the receipt that this run replaces
-    rehearsal: str = ""
+    rehearsal: str | None = None  # None: no rehearsal; "": a rehearsal; else the fault it rehearses
 
     def record(self) -> dict[str, Any]:
         """The scatter element."""
@@ -42,6 +42,15 @@ class Order:
             "rehearsal": self.rehearsal,
         }
         return {"context": context, **self.inputs}
+
+    def record_for_stage_in(self, access: Mapping[str, bool], brought: Sequence[str]) -> dict[str, Any]:
+        """The scatter element of a workflow that brings the files by a step of its own: one string for all.
+
+        access: sign and requester_pays, as toolwrappers/stage_in.py takes them; brought: the inputs with files.
+        """
+        labels = {name: value for name, value in self.record().items() if name not in brought}
+        wanted = {name: _flat(self.inputs[name]) for name in brought if self.inputs[name] is not None}
+        return {**labels, "request": json.dumps({"access": dict(access), "inputs": wanted}, ensure_ascii=False)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,7 @@ def order(
         files = bound_files(unit, binding, queries)
         if binding.kind == "dataset":
             files = (*root_files, *files)
-            inputs[name] = directory("bids", files, locate)
+            inputs[name] = directory(DATASET_FOLDER, files, locate)
         elif binding.kind == "files":
             inputs[name] = [file_object(f, locate) for f in files]
         else:
@@ -117,6 +126,22 @@ def directory(name: str, files: Iterable[File], locate: Locate) -> dict[str, Any
     for file in files:
         folder(file.path.rpartition("/")[0])["listing"].append(file_object(file, locate))
     return root
+
+
+def _flat(value: Any) -> dict[str, Any]:
+    """A Directory literal, a File or Files as rows of (location, path below the folder, size)."""
+
+    def rows(item: Any, below: str) -> Iterator[tuple[str, str, int]]:
+        if item["class"] == "File":
+            yield item["location"], below + item["basename"], item["size"]
+        else:
+            for inner in item["listing"]:
+                yield from rows(inner, f"{below}{item['basename']}/")
+
+    if isinstance(value, dict) and value["class"] == "Directory":
+        return {"folder": value["basename"], "files": [row for inner in value["listing"] for row in rows(inner, "")]}
+    items = value if isinstance(value, list) else [value]
+    return {"folder": "", "files": [row for item in items for row in rows(item, "")]}
 
 
 def fingerprint(
@@ -168,8 +193,10 @@ def shards(orders: Sequence[Order]) -> Iterator[tuple[Order, ...]]:
         yield tuple(shard)
 
 
-def job_order(orders: Sequence[Order], template: Template, common: Common) -> dict[str, Any]:
-    """The CWL input object of one shard."""
+def job_order(
+    orders: Sequence[Order], template: Template, common: Common, stage_in: Mapping[str, bool] | None = None
+) -> dict[str, Any]:
+    """The CWL input object of one shard. stage_in: how a step of the workflow's own reaches the files."""
     licence = {template.licence: dict(common.licence)} if template.licence and common.licence else {}
     return {
         "$namespaces": dict(common.namespaces),
@@ -177,7 +204,7 @@ def job_order(orders: Sequence[Order], template: Template, common: Common) -> di
         "run": common.run,
         **common.parameters,
         **licence,
-        "units": [one.record() for one in orders],
+        "units": [one.record_for_stage_in(stage_in, template.file_inputs) if stage_in else one.record() for one in orders],
     }
 
 

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl import __version__, containers, description, images, lease, machine, runs, status, toil, workflow
+from neurocwl import __version__, containers, cwlfile, description, images, lease, machine, runs, status, toil, workflow
 from neurocwl.errors import InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
 from neurocwl.plan import READY, Plan, Request
 from neurocwl.progress import Display, display, throttled
 from neurocwl.receipts import read_receipt, read_states
 from neurocwl.runs import RUNS, Run
-from neurocwl.storage import Access, Location
+from neurocwl.s3 import Access
+from neurocwl.storage import Location
 
 LOOK = 2.0  # seconds between two looks at the containers that run
 
@@ -38,6 +39,12 @@ class Means:
     work_dir: Path
     command: Sequence[str]
     keep_work: bool = False
+
+    @property
+    def stage_in(self) -> dict[str, bool] | None:
+        """How a step of the workflow's own reads the dataset, where Toil's own reading does not do."""
+        access = self.dataset_access
+        return None if access.sign and not access.requester_pays else {"sign": access.sign, "requester_pays": access.requester_pays}
 
 
 def launch(plan: Plan, request: Request, dataset: Location, output: Location, means: Means, say: Callable[[str], None]) -> status.Status:
@@ -130,6 +137,7 @@ def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], o
         output=output.url,
         pipeline=plan.pipeline,
         image=request.image,
+        image_digest=images.digest(request.image) if means.container else None,
         rehearsal=request.rehearsal,
         parameters=means.parameters,
         resources=asked,
@@ -142,8 +150,10 @@ def _run_shards(
 ) -> None:
     """One Toil workflow per shard, one after the other; each one's files go to the output as well."""
     image = request.image if request.image != request.template.image else None
-    document = workflow.dataset_workflow(request.template, inline=True, image=image, resources=run.resources)
-    text = workflow.as_json(document).encode()
+    document = workflow.dataset_workflow(
+        request.template, inline=True, image=image, resources=run.resources, stage_in=means.stage_in is not None
+    )
+    text = cwlfile.as_json(document).encode()
     output.write(f"{RUNS}{run.run}/workflow.cwl", text)
     common = Common(output.url, run.run, {**means.parameters, **run.resources}, means.licence)
     with display(len(orders)) as shown:
@@ -153,7 +163,7 @@ def _run_shards(
             place = folder / f"{number:03}"
             place.mkdir()
             (place / "workflow.cwl").write_bytes(text)
-            content = as_json(job_order(shard, request.template, common))
+            content = as_json(job_order(shard, request.template, common, means.stage_in))
             (place / "job-order.json").write_bytes(content)
             output.write(f"{RUNS}{run.run}/job-order-{number:03}.json", content)
             leader = toil.Leader(place / "workflow.cwl", place / "job-order.json", place, _environment(run, means), _options(means))

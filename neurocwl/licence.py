@@ -7,7 +7,8 @@ from typing import Any
 
 from neurocwl.errors import BadInput
 from neurocwl.parameters import path_object
-from neurocwl.storage import Access, open_location
+from neurocwl.s3 import Access
+from neurocwl.storage import open_location
 
 GET_ONE = "it is free of charge: https://surfer.nmr.mgh.harvard.edu/registration.html"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from neurocwl import cwlfile
 from neurocwl.errors import BadInput
 from neurocwl.template import Template
 from neurocwl.units import is_set
@@ -128,10 +129,8 @@ def from_file(file: Path, template: Template) -> dict[str, Any]:
 
     Raises BadInput for a file that cannot be read and for names that are not parameters.
     """
-    from neurocwl.workflow import load_cwl
-
     try:
-        values = load_cwl(file)
+        values = cwlfile.load(file)
     except Exception as error:
         raise BadInput(f"--parameters {file}: not a YAML or JSON file of CWL inputs: {error}") from error
     known = parameters_of(template)

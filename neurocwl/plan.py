@@ -117,14 +117,14 @@ def make(
     withdrawn = [
         Problem(name, "WITHDRAWN", "has results at the output but is not in the dataset") for name in gone
     ]
-    found = (*dataset.problems, *problems, *_twins(dataset), *withdrawn)
-    return Plan(location.url, output.url if output else None, template.pipeline, tuple(planned), found)
+    found = {(p.path, p.code): p for p in (*dataset.problems, *problems, *_twins(dataset), *withdrawn)}
+    return Plan(location.url, output.url if output else None, template.pipeline, tuple(planned), tuple(found.values()))
 
 
 def _with_history(one: Order, state: UnitState, request: Request) -> Order:
     fault = (request.faults or {}).get(one.unit.name, "")
     previous = state.receipt.tag if state.receipt else None
-    rehearsal = (fault or "pass") if request.rehearsal else ""
+    rehearsal = fault if request.rehearsal else None
     return Order(one.unit, one.inputs, one.files, one.size, one.task_key, previous, rehearsal)
 
 

@@ -5,9 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from neurocwl.receipts import Receipt
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 
 class Display(Protocol):
@@ -92,7 +95,7 @@ class Live:
         self.console = Console(file=stream)
         self.live = RichLive(console=self.console, refresh_per_second=2, get_renderable=self._render)
 
-    def _render(self) -> object:
+    def _render(self) -> "Group":
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.text import Text

@@ -29,6 +29,7 @@ class Run:
     output: str
     pipeline: str
     image: str
+    image_digest: str | None  # None without a container
     rehearsal: bool
     parameters: Mapping[str, Any]
     resources: Mapping[str, int]

@@ -72,7 +72,7 @@ def status(found: "Status", *, stream: TextIO) -> None:
     from neurocwl.status import ORDER, summary
 
     units = sorted(found.units, key=lambda u: (ORDER.index(u.status), u.unit))
-    rows = [(u.unit, u.status, str(u.files or ""), human(u.size) if u.files else "", str(u.attempts or ""), u.reason) for u in units[:ROWS]]
+    rows = [(u.unit, u.status, str(u.files or ""), human(u.size) if u.files else "", str(u.attempts or ""), _short(u.reason)) for u in units[:ROWS]]
     _table(stream, ("unit", "status", "files", "size", "attempts", "why"), rows)
     _more(stream, len(units))
     run = found.run
@@ -127,6 +127,10 @@ def pipeline(template: Template) -> None:
         kind = "|".join(parameter.choices) or parameter.type + ("..." if parameter.many else "")
         default = f" [{parameter.default}]" if parameter.default is not None else ""
         print(f"\n{parameter.option} {kind}{default}\n    {' '.join(parameter.doc.split())}")
+
+
+def _short(text: str, most: int = 160) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _more(out: TextIO, count: int) -> None:

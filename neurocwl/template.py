@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurocwl import assets
+from neurocwl import assets, cwlfile
 from neurocwl.errors import BadInput
 
 UNIT_KINDS = ("participant", "session")
+DATASET_FOLDER = "bids"  # what the dataset is called where a tool sees it
 BINDING_KINDS = ("dataset", "files", "file", "label")
 
 Where = Mapping[str, Any]
@@ -76,6 +77,11 @@ class Template:
         hints = {**self.tool.get("requirements", {}), **self.tool.get("hints", {})}
         return str(hints.get("DockerRequirement", {}).get("dockerPull", ""))
 
+    @property
+    def file_inputs(self) -> tuple[str, ...]:
+        """The CWL inputs that files of the dataset fill."""
+        return tuple(name for name, binding in self.bind.items() if binding.kind != "label")
+
     def delivery(self) -> dict[str, Any]:
         """What stage-out must know, as CWL data."""
         return {
@@ -117,13 +123,11 @@ def load(name: str, extra: Path | None = None) -> Template:
 
 def read(file: Path) -> Template:
     """Read and check one job template file."""
-    from neurocwl.workflow import load_cwl
-
     raw = _validated(file)
     tool_file = (file.parent / raw["tool"]).resolve()
     if not tool_file.is_file():
         raise BadInput(f"{file}: tool {raw['tool']!r} does not exist (looked at {tool_file})")
-    tool = load_cwl(tool_file)
+    tool = cwlfile.load(tool_file)
     evidence = raw.get("evidence", {})
     template = Template(
         pipeline=raw["pipeline"],

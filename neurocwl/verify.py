@@ -80,7 +80,7 @@ def verify(output: Location, run: Run, *, deep: bool) -> Verification:
     found = {entry.path: entry for entry in output.entries()}
     promised = dict(_promised(output, states))
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-        findings = list(pool.map(lambda item: _compare(output, found.get(item[0]), *item[1], deep), promised.items()))
+        findings = list(pool.map(lambda item: _compare(output, found.get(item[0]), item[1][0], item[1][1], deep), promised.items()))
     unfinished = {path for state in states.values() for path in state.staging or ()}
     for path in sorted(set(found) - set(promised)):
         if path.endswith("/") or path.startswith(f"{STATE}/") or path.rpartition("/")[2] == ".lock":

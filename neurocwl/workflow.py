@@ -6,14 +6,12 @@ a scatter hides all others in Toil; the tool by itself still fails. stage-out ta
 step alone, so that Toil runs it at once in the same worker: hence the values that pass through the tool.
 """
 
-import io
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neurocwl import assets
-from neurocwl.template import Template
+from neurocwl import assets, cwlfile
+from neurocwl.template import DATASET_FOLDER, Template
 
 CWL = dict[str, Any]
 
@@ -36,6 +34,7 @@ def dataset_workflow(
     inline: bool = False,
     image: str | None = None,
     resources: Mapping[str, int] | None = None,
+    stage_in: bool = False,
 ) -> CWL:
     """The CWL of the scatter over units.
 
@@ -43,23 +42,23 @@ def dataset_workflow(
     otherwise it refers to them relative to cwl/workflows/. image: another container image for the tool.
     resources: values of resource inputs and of the time limit, written into their hints as numbers: Toil
     runs stage-out in the tool's own worker only when it knows what the tool asks for beforehand.
+    stage_in: a step before the tool brings its files, instead of the engine; see toolwrappers/stage_in.py.
     """
     tool = template.tool
     bound = set(template.bind)
     parameters = {name: spec for name, spec in tool["inputs"].items() if name not in bound}
     stage_out: Any = "../tools/stage-out.cwl"
+    brought = template.file_inputs if stage_in else ()
     recorded = _recorded(tool, template, image, resources or {})
     if inline:
-        folder = assets.path("cwl/tools")
         recorded = _included(recorded, template.tool_file.parent)
-        stage_out = _included(load_cwl(folder / "stage-out.cwl"), folder)
-        stage_out = {key: value for key, value in stage_out.items() if key not in HOISTED}
+        stage_out = _step_tool("stage-out")
     passed = {"unit_output": "output", "unit_run": "run"}
     per_unit: CWL = {
         "class": "Workflow",
         "requirements": {"StepInputExpressionRequirement": {}, "MultipleInputFeatureRequirement": {}},
         "inputs": {
-            "unit": {"type": _unit_type(template, "one_unit", documented=False)},
+            "unit": {"type": _unit_type(template, "one_unit", brought, documented=False)},
             "output": "string",
             "run": "string",
             **{
@@ -68,12 +67,16 @@ def dataset_workflow(
             },
         },
         "steps": {
+            **({"stage_in": _stage_in(template)} if stage_in else {}),
             "tool": {
                 "run": recorded,
                 "in": {
                     "unit_context": {"source": "unit", "valueFrom": "$(self.context)"},
                     **passed,
-                    **{name: {"source": "unit", "valueFrom": f"$(self.{name})"} for name in template.bind},
+                    **{
+                        name: f"stage_in/{name}" if name in brought else {"source": "unit", "valueFrom": f"$(self.{name})"}
+                        for name in template.bind
+                    },
                     **{name: name for name in parameters},
                 },
                 "out": [*template.outputs, *template.logs, "exit_code", *(f"passed_{name}" for name in PASSED)],
@@ -111,7 +114,7 @@ def dataset_workflow(
         },
         "inputs": {
             "units": {
-                "type": {"type": "array", "items": _unit_type(template, "unit", documented=True)},
+                "type": {"type": "array", "items": _unit_type(template, "unit", brought, documented=True)},
                 "doc": "The units to process.",
             },
             "output": {"type": "string", "doc": "Where the derivatives go, an s3:// URL or a folder."},
@@ -141,31 +144,6 @@ def standalone(template: Template) -> CWL:
     """The tool itself with its scripts written into it."""
     found: CWL = _included(template.tool, template.tool_file.parent)
     return found
-
-
-def load_cwl(file: Path) -> CWL:
-    """Read a CWL file as plain data; $include is left as it stands."""
-    from ruamel.yaml import YAML
-
-    return dict(YAML(typ="safe").load(file.read_text(encoding="utf-8")))
-
-
-def as_yaml(document: Mapping[str, Any]) -> str:
-    """Readable YAML with literal blocks for long text."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.scalarstring import LiteralScalarString
-
-    def readable(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: readable(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [readable(item) for item in value]
-        return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
-
-    yaml, out = YAML(), io.StringIO()
-    yaml.width = 110
-    yaml.dump(readable(document), out)
-    return out.getvalue()
 
 
 def spec_without_binding(spec: Any) -> CWL:
@@ -206,10 +184,34 @@ def _named_apart(type_: Any) -> Any:
     return type_
 
 
-def _unit_type(template: Template, name: str, *, documented: bool) -> CWL:
+def _stage_in(template: Template) -> CWL:
+    """The step that brings the unit's files: one output for each input of the tool."""
+    outputs: CWL = {}
+    for name in template.file_inputs:
+        pattern = f"{name}/{DATASET_FOLDER}" if template.bind[name].kind == "dataset" else f"{name}/*"
+        outputs[name] = {"type": _type(template.tool["inputs"][name]), "outputBinding": {"glob": pattern}}
+    return {
+        "run": {**_step_tool("stage-in"), "outputs": outputs},
+        "in": {"request": {"source": "unit", "valueFrom": "$(self.request)"}},
+        "out": list(outputs),
+    }
+
+
+def _step_tool(name: str) -> CWL:
+    """One of our own tools, with its scripts written into it, as part of another document."""
+    folder = assets.path("cwl/tools")
+    document = _included(cwlfile.load(folder / f"{name}.cwl"), folder)
+    return {key: value for key, value in document.items() if key not in HOISTED}
+
+
+def _unit_type(template: Template, name: str, brought: Sequence[str], *, documented: bool) -> CWL:
     context = {"type": "record", "name": f"{name}_context", "fields": dict(CONTEXT_FIELDS)}
     fields: CWL = {"context": {"type": context}}
+    if brought:
+        fields["request"] = {"type": "string"}
     for bound in template.bind:
+        if bound in brought:
+            continue
         spec = template.tool["inputs"][bound]
         fields[bound] = {"type": _type(spec)}
         if documented and isinstance(spec, Mapping) and "doc" in spec:
@@ -262,8 +264,3 @@ def _included(value: Any, folder: Path) -> Any:
             return (folder / value["$include"]).read_text(encoding="utf-8")
         return {key: _included(item, folder) for key, item in value.items()}
     return [_included(item, folder) for item in value] if isinstance(value, list) else value
-
-
-def as_json(document: Mapping[str, Any]) -> str:
-    """The document as JSON, which is YAML: every CWL engine takes it."""
-    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"

@@ -32,6 +32,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import worker_environment
+
 RECEIPT_FORMAT = 1
 SINGLE_PUT = 16 << 20  # bytes; larger files go up in parts, each part checked by its own SHA-256
 TRANSFERS = 16
@@ -94,10 +96,10 @@ class S3Store:
             )
             return str(answer["ETag"]).strip('"')
         self.s3.upload_file(str(source), self.bucket, key, ExtraArgs={"ChecksumAlgorithm": "SHA256"})
-        answer = self.s3.head_object(Bucket=self.bucket, Key=key)
-        if answer["ContentLength"] != size:
-            raise RuntimeError(f"s3://{self.bucket}/{key}: {answer['ContentLength']} bytes arrived of {size}")
-        return str(answer["ETag"]).strip('"')
+        arrived = self.s3.head_object(Bucket=self.bucket, Key=key)
+        if arrived["ContentLength"] != size:
+            raise RuntimeError(f"s3://{self.bucket}/{key}: {arrived['ContentLength']} bytes arrived of {size}")
+        return str(arrived["ETag"]).strip('"')
 
     def put(self, path: str, data: bytes, replaces: str | None) -> str:
         condition: Any = {"IfMatch": f'"{replaces}"'} if replaces else {"IfNoneMatch": "*"}
@@ -352,7 +354,7 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
     context, delivery = request["context"], request["delivery"]
     unit, exit_code = context["unit"], int(request["exit_code"])
     store = open_store(request["output"])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     attempt = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     home = f"{STATE}/units/{unit}"
     items = collect(request["outputs"], [fill(place, context) for place in delivery["outputs"]])
@@ -407,9 +409,9 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
         "run": request["run"],
         "attempt": attempt,
         "task_key": context["task_key"],
-        "committed": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "committed": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),
-        "rehearsal": bool(context.get("rehearsal")),
+        "rehearsal": context.get("rehearsal") is not None,
         "manifest": manifest,
         "shared": shared_entries,
         "earlier": earlier,
@@ -447,31 +449,9 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
-def adopt_environment(parent: int) -> None:
-    """Take what reaches S3 (AWS_*, proxies, certificates, HOME) from the worker that started this step.
-
-    CWL runners empty a step's environment. The alternative, telling them not to, would hand the keys to the
-    tool's container as well. Ancestors are asked from the nearest on (proc(5): /proc/PID/environ and stat).
-    """
-    ours = re.compile(r"AWS_\w+|\w+_PROXY|\w+_proxy|SSL_CERT_FILE|REQUESTS_CA_BUNDLE")
-    step_home = os.environ.get("HOME")
-    for _ in range(8):
-        try:
-            words = Path(f"/proc/{parent}/environ").read_bytes().split(b"\0")
-            above = int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError):
-            return
-        for name, _, value in (os.fsdecode(word).partition("=") for word in words):
-            if ours.fullmatch(name):
-                os.environ.setdefault(name, value)
-            elif name == "HOME" and value != step_home and os.environ.get("HOME") == step_home:
-                os.environ["HOME"] = value
-        parent = above
-
-
 def main() -> int:
     """Stage out what the request names; a failed unit is a committed fact, not an error of this step."""
-    adopt_environment(os.getppid())
+    worker_environment.adopt()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     receipt = stage_out(request)
     Path("receipt.json").write_bytes(_json(receipt))

@@ -13,6 +13,9 @@ requirements:
       - class: File
         basename: stage_out.py
         contents: {$include: ../../toolwrappers/stage_out.py}
+      - class: File
+        basename: worker_environment.py
+        contents: {$include: ../../toolwrappers/worker_environment.py}
       - entryname: request.json
         entry: $(inputs)
 

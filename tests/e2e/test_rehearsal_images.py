@@ -16,7 +16,10 @@ LISTS = Path(__file__).parents[1] / "data" / "fmriprep_outputs"
 LEFT_OUT = ("/log/", "/figures/", "sourcedata/")
 """What upstream's lists leave out: logs of single runs, figures, FreeSurfer's subjects."""
 
-pytestmark = pytest.mark.skipif(images.engine() is None, reason="no docker engine answers")
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.skipif(images.engine() is None, reason="no docker engine answers"),
+]
 
 
 @pytest.fixture(scope="session")

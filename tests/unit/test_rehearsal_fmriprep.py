@@ -169,7 +169,7 @@ def test_a_filter_file_narrows_what_is_read(two_sessions: Path) -> None:
 def test_a_participant_without_t1w_is_an_error_that_says_so(tmp_path: Path) -> None:
     bids = make(tmp_path, ["sub-01/func/sub-01_task-rest_bold.nii.gz"])
 
-    with pytest.raises(dataset.NoSuchData, match="No T1w images found for participant 01"):
+    with pytest.raises(dataset.NoSuchDataError, match="No T1w images found for participant 01"):
         written(bids)
 
 
@@ -177,13 +177,13 @@ def test_a_participant_without_bold_is_an_error_unless_anat_only(tmp_path: Path)
     bids = make(tmp_path, ["sub-01/anat/sub-01_T1w.nii.gz"])
 
     assert written(bids, anat_only=True)
-    with pytest.raises(dataset.NoSuchData, match="No BOLD images found for participant 01"):
+    with pytest.raises(dataset.NoSuchDataError, match="No BOLD images found for participant 01"):
         written(bids)
 
 
 def test_fieldmapless_correction_without_phase_encoding_is_an_error(two_sessions: Path) -> None:
     assert written(two_sessions, syn="warn")
-    with pytest.raises(dataset.NoSuchData, match="PhaseEncodingDirection"):
+    with pytest.raises(dataset.NoSuchDataError, match="PhaseEncodingDirection"):
         written(two_sessions, syn="error")
 
 
@@ -243,7 +243,7 @@ def test_a_thinned_image_keeps_every_nth_voxel_and_scales_the_affine(order: str)
 def test_an_image_that_cannot_be_read_to_its_end_is_refused(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
 
-    with pytest.raises(nifti.UnreadableImage, match=name):
+    with pytest.raises(nifti.UnreadableImageError, match=name):
         nifti.read_whole(tmp_path / name)
 
 

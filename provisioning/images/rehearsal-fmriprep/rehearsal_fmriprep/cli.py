@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rehearsal_common import faults
-from rehearsal_common.nifti import UnreadableImage
+from rehearsal_common.nifti import UnreadableImageError
 
 from rehearsal_fmriprep import content, dataset, fieldmaps, freesurfer, tree
 from rehearsal_fmriprep.content import Source
@@ -25,7 +25,7 @@ NO_LICENCE = 126
 DEFAULT_MEMORY_GB = 2.0
 
 
-class NodeCrash(Exception):
+class NodeCrashError(Exception):
     """A step of the workflow failed: a crash file, a report all the same, and status 1."""
 
 
@@ -37,12 +37,13 @@ def main(arguments: list[str]) -> int:
         check(options)
         labels = dataset.participants(options.bids_dir, options.participants)
         return max(participant(label, options, arguments) for label in labels)
-    except dataset.NoSuchData as missing:
+    except dataset.NoSuchDataError as missing:
         say(f"ERROR: {missing}")
         return 1
 
 
 def say(line: str) -> None:
+    """Print a line as fMRIPrep logs it."""
     print(f"{time.strftime('%y%m%d-%H:%M:%S')},rehearsal: {line}", flush=True)
 
 
@@ -69,6 +70,7 @@ def check(options: Options) -> None:
 
 
 def usage(problem: str) -> None:
+    """End with 2, as argparse does."""
     print(f"fmriprep: error: {problem}", file=sys.stderr)
     sys.exit(2)
 
@@ -101,7 +103,7 @@ def participant(label: str, options: Options, arguments: list[str]) -> int:
             continue
         try:
             workflow(inputs, options, fault)
-        except (NodeCrash, UnreadableImage) as crash:
+        except (NodeCrashError, UnreadableImageError) as crash:
             errors.append(str(crash))
             stamp = time.strftime("%Y%m%d-%H%M%S")
             write(logs / f"crash-{stamp}-root-rehearsal-{uuid.uuid4()}.txt", crash_text(crash).encode())
@@ -130,15 +132,15 @@ def workflows(sessions: tuple[str, ...], options: Options) -> list[tuple[str, ..
 
 
 def gather(label: str, sessions: tuple[str, ...], found: list[dataset.Image], options: Options) -> Inputs:
-    """Pick the inputs of a workflow; NoSuchData when an anatomical image or every BOLD run is missing."""
+    """Pick the inputs of a workflow; NoSuchDataError when an anatomical image or every BOLD run is missing."""
     own = [image for image in found if image.get("ses") in (None, *sessions)]
     t1w, t2w, bold = (dataset.select(own, kind, options) for kind in ("t1w", "t2w", "bold"))
     if not t1w:
-        raise dataset.NoSuchData(
+        raise dataset.NoSuchDataError(
             f"No T1w images found for participant {label}. All workflows require T1w images."
         )
     if not bold and not options.anat_only:
-        raise dataset.NoSuchData(
+        raise dataset.NoSuchDataError(
             f"No BOLD images found for participant {label} and task {options.task or '<all>'}. "
             "All workflows require BOLD images."
         )
@@ -158,7 +160,7 @@ def _with_sessions(inputs: Inputs, sessions: tuple[str, ...]) -> Inputs:
 
 
 def workflow(inputs: Inputs, options: Options, fault: str) -> None:
-    """Read every input whole and write every output; raises UnreadableImage, or NodeCrash for a fault."""
+    """Read every input whole and write every output; raises UnreadableImageError, or NodeCrashError for a fault."""
     outputs = list(tree.derivatives(inputs, options))
     outputs += tree.figures(inputs, options)
     subjects = list(freesurfer.outputs(inputs, options)) if options.reconall else []
@@ -170,25 +172,28 @@ def workflow(inputs: Inputs, options: Options, fault: str) -> None:
     if fault == "fail":
         anatomical = [output for output in outputs if "/anat/" in output.path]
         write_all(options.derivatives, anatomical[: len(anatomical) // 2], sources)
-        raise NodeCrash("rehearsal fail: a node of the anatomical workflow crashed")
+        raise NodeCrashError("rehearsal fail: a node of the anatomical workflow crashed")
     write_all(freesurfer.folder(options), subjects, sources)
     write_all(options.derivatives, outputs, sources)
     say(f"sub-{inputs.participant}: {len(outputs)} files in {options.derivatives}")
     if fault == "crash-late":
-        raise NodeCrash("rehearsal crash-late: the last node crashed, every other had finished")
+        raise NodeCrashError("rehearsal crash-late: the last node crashed, every other had finished")
 
 
 def write_all(folder: Path, outputs: Iterable[Output], sources: dict[Path, Source]) -> None:
+    """Make and write outputs below a folder."""
     for output in outputs:
         write(folder / output.path, content.make(output, sources))
 
 
 def write(path: Path, data: bytes) -> None:
+    """Write a file and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 
 
 def crash_text(crash: Exception) -> str:
+    """The text of a crash file."""
     return f"Node: rehearsal\nWorking directory: /tmp/work\n\n{''.join(traceback.format_exception(crash))}"
 
 

@@ -33,7 +33,7 @@ class Source:
 
 
 def read(path: Path) -> Source:
-    """Read one input image whole; raises UnreadableImage."""
+    """Read one input image whole; raises UnreadableImageError."""
     voxels = read_whole(path)
     header = Header.read(voxels[:540], path)
     volumes = header.shape[3] if len(header.shape) > 3 else 1
@@ -86,6 +86,7 @@ def combined(path: str, used: Iterable[Source]) -> str:
 
 
 def json_text(value: object) -> str:
+    """JSON as fMRIPrep writes it."""
     return json.dumps(value, indent=4) + "\n"
 
 

@@ -24,7 +24,7 @@ QUERIES: dict[str, dict[str, Any]] = {
 }
 
 
-class NoSuchData(Exception):
+class NoSuchDataError(Exception):
     """The dataset lacks what was asked for; fMRIPrep ends with 1 before it runs anything."""
 
 
@@ -38,6 +38,7 @@ class Image:
     entities: tuple[tuple[str, str], ...]
 
     def get(self, key: str) -> str | None:
+        """The value of an entity by its key in the file name."""
         return dict(self.entities).get(key)
 
     def matches(self, query: dict[str, Any]) -> bool:
@@ -61,11 +62,11 @@ def _equal(own: str | None, value: Any) -> bool:
 
 
 def participants(bids_dir: Path, wanted: Iterable[str]) -> list[str]:
-    """Labels of the wanted participants, or of all; NoSuchData names those that have no folder."""
+    """Labels of the wanted participants, or of all; NoSuchDataError names those that have no folder."""
     there = sorted(folder.name.removeprefix("sub-") for folder in bids_dir.glob("sub-*") if folder.is_dir())
     missing = sorted(set(wanted) - set(there))
     if missing or not there:
-        raise NoSuchData(
+        raise NoSuchDataError(
             f"Could not find participants {', '.join(missing) or '(any)'} in {bids_dir}; there are: "
             f"{', '.join(there) or 'none'}"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal_fmriprep import dataset
-from rehearsal_fmriprep.dataset import Image, NoSuchData
+from rehearsal_fmriprep.dataset import Image, NoSuchDataError
 from rehearsal_fmriprep.parser import Options
 
 MAPS = ("fieldmap", "phasediff", "phase1")
@@ -22,6 +22,7 @@ class Fieldmap:
 
     @property
     def fmapid(self) -> str:
+        """The identifier as it stands in file names: letters and digits."""
         return re.sub(r"[^a-zA-Z0-9]", "", self.identifier)
 
     @property
@@ -33,7 +34,7 @@ class Fieldmap:
 def plan(found: list[Image], series: list[list[Image]], options: Options) -> dict[str, Fieldmap]:
     """The fieldmap of each BOLD series (by the path of its first image); series without one are left out.
 
-    NoSuchData when --use-syn-sdc error finds no phase encoding direction to work with.
+    NoSuchDataError when --use-syn-sdc error finds no phase encoding direction to work with.
     """
     ignore, forced = "fieldmaps" in options.ignore, "syn-sdc" in options.force
     if ignore and not options.syn and not forced:
@@ -45,7 +46,7 @@ def plan(found: list[Image], series: list[list[Image]], options: Options) -> dic
     wanted = without_map and (not measured or forced or ignore)
     guessed = _without_map(series, meta, len(measured)) if wanted else []
     if options.syn == "error" and not measured and not guessed:
-        raise NoSuchData(
+        raise NoSuchDataError(
             "Fieldmap-less (SyN) estimation was requested, but PhaseEncodingDirection information appears to "
             "be absent."
         )

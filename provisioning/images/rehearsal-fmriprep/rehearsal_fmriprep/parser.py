@@ -2,7 +2,7 @@
 
 The parser's module imports nipype, TemplateFlow and PyBIDS (6 CPU seconds) to learn two versions and a list
 of template names. Those come from a file frozen when the image was built, where the build also compares the
-verdicts of both (build/compare_parsers.py).
+verdicts of both (checks/compare_parsers.py).
 """
 
 import enum
@@ -77,9 +77,8 @@ class Query(enum.Enum):
     """PyBIDS' marks for an entity that must be absent (null in a filter file) or present ("*")."""
 
     NONE = 1
-    REQUIRED = 2
+    REQUIRED = ANY = 2
     OPTIONAL = 3
-    ANY = 2
 
 
 def parse(arguments: list[str]) -> Options:

@@ -65,6 +65,7 @@ class Seed:
 
 
 def seed(digest: str, voxels: bytes, header: Header, subject: str) -> Seed:
+    """What the content of a subject comes from."""
     return Seed(digest, thin(voxels, header), subject)
 
 
@@ -144,6 +145,7 @@ def annotation(own: bytes) -> bytes:
 
 
 def label(subject: str) -> bytes:
+    """A label file of all vertices."""
     rows = "".join(f"{n}  {x:.3f}  {y:.3f}  {z:.3f} 0.0000000000\n" for n, (x, y, z) in enumerate(CORNERS))
     return f"#!ascii label  , from subject {subject} vox2ras=TkReg {MARK}\n{len(CORNERS)}\n{rows}".encode()
 

@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rehearsal_common import faults
-from rehearsal_common.nifti import Header, UnreadableImage, read_whole
+from rehearsal_common.nifti import Header, UnreadableImageError, read_whole
 
 from rehearsal_recon_all import content, subject
 from rehearsal_recon_all.content import MARK, Seed
-from rehearsal_recon_all.line import VERSION, Line, Refused, check, parse
+from rehearsal_recon_all.line import VERSION, Line, RefusedError, check, parse
 
 ASKED_MEMORY = 2 << 30
 REMEMBERED = "scripts/rehearsal.digest"
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """A command of the script failed: recon-all.error is written, and the status is 1."""
 
 
@@ -40,7 +40,7 @@ def main(words: list[str]) -> int:
         name = subject_name(line, subjects)
         home = subjects / name
         running = prepare(line, subjects, home)
-    except Refused as refusal:
+    except RefusedError as refusal:
         print(refusal)
         return 1
     if line.given("-dontrun"):
@@ -53,9 +53,9 @@ def subjects_dir(line: Line) -> Path:
     """SUBJECTS_DIR, from -sd or the environment; it must exist."""
     value = line.last("-sd") or os.environ.get("SUBJECTS_DIR")
     if not value:
-        raise Refused("ERROR: SUBJECTS_DIR not set")
+        raise RefusedError("ERROR: SUBJECTS_DIR not set")
     if not Path(value).is_dir():
-        raise Refused(f"ERROR: SUBJECTS_DIR {value} does not exist.")
+        raise RefusedError(f"ERROR: SUBJECTS_DIR {value} does not exist.")
     return Path(value)
 
 
@@ -65,12 +65,12 @@ def subject_name(line: Line, subjects: Path) -> str:
         timepoint, base = line.values["-long"][-1]
         for run in (timepoint, base):
             if not (subjects / run).is_dir():
-                raise Refused(f"ERROR: cannot find {subjects / run}, which a longitudinal run needs")
+                raise RefusedError(f"ERROR: cannot find {subjects / run}, which a longitudinal run needs")
         return f"{timepoint}.long.{base}"
     if line.given("-base"):
         for timepoint in line.all("-base-tp"):
             if not (subjects / timepoint).is_dir():
-                raise Refused(f"ERROR: cannot find timepoint {subjects / timepoint}")
+                raise RefusedError(f"ERROR: cannot find timepoint {subjects / timepoint}")
         return line.last("-base") or ""
     return line.last("-subject") or ""
 
@@ -78,16 +78,16 @@ def subject_name(line: Line, subjects: Path) -> str:
 def prepare(line: Line, subjects: Path, home: Path) -> Path:
     """Check the subject's folder, make it, and return the path of its IsRunning file."""
     if line.given("-i") and home.exists():
-        raise Refused(
+        raise RefusedError(
             "ERROR: You are trying to re-run an existing subject with (possibly)\n new input data (-i). "
             f"If this is truly what you want to do,\n then delete the subject folder ({home})\n "
             "and run again, or run without -i to use the existing data.\n"
         )
     if not line.given("-i", "-base", "-long") and not home.is_dir():
-        raise Refused(f"ERROR: cannot find {home}")
+        raise RefusedError(f"ERROR: cannot find {home}")
     running = home / "scripts" / f"IsRunning.{'+'.join(line.hemispheres)}"
     if running.exists() and not line.given("-noisrunning"):
-        raise Refused(
+        raise RefusedError(
             f"ERROR: it appears that recon-all is already running\nfor {home.name} based on the presence of "
             f"{running}. It could\nalso be that recon-all was running at one point but died in an "
             f"unexpected way. If the process has died, you should type:\n\nrm {running}"
@@ -98,7 +98,7 @@ def prepare(line: Line, subjects: Path, home: Path) -> Path:
         try:
             (home / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Refused(f"ERROR: could not make {home / folder}: {error}") from error
+            raise RefusedError(f"ERROR: could not make {home / folder}: {error}") from error
     return running
 
 
@@ -121,7 +121,7 @@ def run(line: Line, home: Path, running: Path) -> int:
              "CMDPATH": sys.argv[0], "CMDARGS": " ".join(line.words)}  # fmt: skip
     try:
         work(line, home, fault, log)
-    except (Failed, UnreadableImage) as failure:
+    except (FailedError, UnreadableImageError) as failure:
         log += [f"ERROR: {failure}", f"recon-all -s {home.name} exited with ERRORS at {now()}"]
         mark(scripts / "recon-all.error", facts, {"CMD": str(failure)})
         (scripts / "recon-all.done").write_text("1\n")
@@ -142,6 +142,7 @@ ENVIRONMENT = ("FREESURFER_HOME", "SUBJECTS_DIR", "OMP_NUM_THREADS")
 
 
 def now() -> str:
+    """The time as tcsh's `date` prints it."""
     return time.strftime("%a %b %d %H:%M:%S UTC %Y", time.gmtime())
 
 
@@ -165,7 +166,7 @@ def _user() -> str:
 
 
 def work(line: Line, home: Path, fault: str, log: list[str]) -> None:
-    """Convert the inputs and go through the stages; raises Failed where a command would fail."""
+    """Convert the inputs and go through the stages; raises FailedError where a command would fail."""
     licence()
     seed = take_in(line, home)
     write(home, subject.converted(line), seed, log)
@@ -175,11 +176,11 @@ def work(line: Line, home: Path, fault: str, log: list[str]) -> None:
             if stage == 1 and line.given("-base", "-long"):
                 write(home, [need], seed, log)
             else:
-                raise Failed(f"autorecon{stage}: could not open {home / need}")
+                raise FailedError(f"autorecon{stage}: could not open {home / need}")
         files = subject.made(stage, line)
         if fault == "fail":
             write(home, files[: len(files) // 2], seed, log)
-            raise Failed("rehearsal fail: a command of the first stage failed")
+            raise FailedError("rehearsal fail: a command of the first stage failed")
         if fault == "crash-late":
             files = [file for file in files if file != subject.LAST]
         if fault == "missing-report":
@@ -191,14 +192,14 @@ def work(line: Line, home: Path, fault: str, log: list[str]) -> None:
     if line.given("-qcache"):
         link_average(home.parent)
     if fault in ("fail", "crash-late"):
-        raise Failed(f"rehearsal {fault}: the last command failed")
+        raise FailedError(f"rehearsal {fault}: the last command failed")
 
 
 def licence() -> None:
     """FreeSurfer's programs need a licence file: $FS_LICENSE, else $FREESURFER_HOME/license.txt."""
     place = Path(os.environ.get("FS_LICENSE") or Path(os.environ.get("FREESURFER_HOME", "")) / "license.txt")
     if not place.is_file() or not place.read_bytes().strip():
-        raise Failed(f"FreeSurfer license file {place} not found.")
+        raise FailedError(f"FreeSurfer license file {place} not found.")
 
 
 def take_in(line: Line, home: Path) -> Seed:
@@ -235,6 +236,7 @@ EMPTY = _empty()
 
 
 def write(home: Path, files: Iterable[str], seed: Seed, log: list[str]) -> None:
+    """Make and write files of the subject, each with a line in the log."""
     for file in files:
         path = home / file
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ AUTORECON = {
 """Stages by the first spelling of the flag that asks for them."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The script ends with 1 before it makes anything."""
 
 
@@ -48,12 +48,15 @@ class Line:
     words: tuple[str, ...] = field(default=())
 
     def given(self, *names: str) -> bool:
+        """Whether any of these flags is on the line."""
         return any(name in self.values for name in names)
 
     def last(self, name: str) -> str | None:
+        """The first argument of a flag's last use."""
         return self.values[name][-1][0] if self.values.get(name) else None
 
     def all(self, name: str) -> list[str]:
+        """The first argument of each of a flag's uses."""
         return [value[0] for value in self.values.get(name, [])]
 
     @property
@@ -84,7 +87,7 @@ def table() -> dict[str, Flag]:
 
 
 def parse(words: list[str]) -> Line:
-    """Take the line apart; Refused for an unknown flag, missing arguments, missing files."""
+    """Take the line apart; RefusedError for an unknown flag, missing arguments, missing files."""
     known = table()
     values: dict[str, list[tuple[str, ...]]] = {}
     rest = list(words)
@@ -92,14 +95,14 @@ def parse(words: list[str]) -> Line:
         word = rest.pop(0)
         flag = known.get(word)
         if flag is None:
-            raise Refused(f"ERROR: Flag {word} unrecognized.\n{' '.join(words)}")
+            raise RefusedError(f"ERROR: Flag {word} unrecognized.\n{' '.join(words)}")
         if len(rest) < flag.nargs:
-            raise Refused(f"ERROR: flag {word} requires {flag.nargs} argument(s)")
+            raise RefusedError(f"ERROR: flag {word} requires {flag.nargs} argument(s)")
         taken, rest = tuple(rest[: flag.nargs]), rest[flag.nargs :]
         # A tcsh script: an argument with a blank in it falls apart, and only its first word is used.
         taken = tuple(value.split()[0] if value.split() else value for value in taken)
         if flag.file_must_exist and not Path(taken[0]).exists():
-            raise Refused(f"ERROR: cannot find {taken[0]}")
+            raise RefusedError(f"ERROR: cannot find {taken[0]}")
         values.setdefault(flag.spellings[0], []).append(taken)
     return Line(values, tuple(words))
 
@@ -107,13 +110,13 @@ def parse(words: list[str]) -> Line:
 def check(line: Line) -> None:
     """Combinations that the script refuses."""
     if line.given("-T2", "-T2pial") and line.given("-FLAIR", "-FLAIRpial"):
-        raise Refused("ERROR: cannot use T2 and FLAIR at the same time")
+        raise RefusedError("ERROR: cannot use T2 and FLAIR at the same time")
     if line.given("-parallel") and len(line.hemispheres) == 1:
-        raise Refused("ERROR: -parallel cannot be used when only one hemisphere is specified")
+        raise RefusedError("ERROR: -parallel cannot be used when only one hemisphere is specified")
     for hemi in line.hemispheres:
         if hemi not in ("lh", "rh"):
-            raise Refused(f"ERROR: hemisphere must be lh or rh, not {hemi}")
+            raise RefusedError(f"ERROR: hemisphere must be lh or rh, not {hemi}")
     if line.given("-base") and not line.given("-base-tp"):
-        raise Refused("ERROR: must specify subjects for base subject using -tp")
+        raise RefusedError("ERROR: must specify subjects for base subject using -tp")
     if not line.given("-subject", "-base", "-long"):
-        raise Refused("ERROR: must specify a subject id")
+        raise RefusedError("ERROR: must specify a subject id")

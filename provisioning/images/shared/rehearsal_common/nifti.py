@@ -14,12 +14,12 @@ KEPT = 64 * CHUNK
 FORMATS: dict[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
-class UnreadableImage(Exception):
+class UnreadableImageError(Exception):
     """An image cannot be opened whole; the real tool's first step that reads it would fail."""
 
 
 def read_whole(path: Path) -> bytes:
-    """Read an image to its end and return its beginning (KEPT bytes); UnreadableImage says what is wrong.
+    """Read an image to its end and return its beginning (KEPT bytes); UnreadableImageError says what is wrong.
 
     Gunzips everything (so a truncated or corrupt file is found), and checks the length against the header.
     """
@@ -32,12 +32,12 @@ def read_whole(path: Path) -> bytes:
                 if len(keep) < KEPT:
                     keep += chunk
     except (OSError, EOFError) as error:
-        raise UnreadableImage(f"{path}: {error or type(error).__name__}") from error
+        raise UnreadableImageError(f"{path}: {error or type(error).__name__}") from error
     except Exception as error:  # zlib.error has no common base with the others
-        raise UnreadableImage(f"{path}: {error}") from error
+        raise UnreadableImageError(f"{path}: {error}") from error
     needed = Header.read(bytes(keep[:540]), path).total
     if length < needed:
-        raise UnreadableImage(f"{path}: {length} bytes, but its header promises {needed}")
+        raise UnreadableImageError(f"{path}: {length} bytes, but its header promises {needed}")
     return bytes(keep)
 
 
@@ -54,6 +54,7 @@ class Header:
 
     @property
     def total(self) -> int:
+        """Bytes that a whole file has at least."""
         size = self.itemsize
         for extent in self.shape:
             size *= extent
@@ -61,6 +62,7 @@ class Header:
 
     @classmethod
     def read(cls, data: bytes, path: Path) -> "Header":
+        """Read a header in either byte order; UnreadableImageError for anything else."""
         for order in "<>":
             size = struct.unpack(order + "i", data[:4].ljust(4, b"\0"))[0]
             if size == 348 and len(data) >= 348:
@@ -73,7 +75,7 @@ class Header:
                 datatype, bits = struct.unpack(order + "hh", data[12:16])
                 (offset,) = struct.unpack(order + "q", data[168:176])
                 return cls(order, _shape(dim), bits // 8, datatype, offset, 2)
-        raise UnreadableImage(f"{path}: not a NIfTI file ({len(data)} bytes read)")
+        raise UnreadableImageError(f"{path}: not a NIfTI file ({len(data)} bytes read)")
 
 
 def _shape(dim: tuple[int, ...]) -> tuple[int, ...]:
