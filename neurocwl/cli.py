@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from neurocwl import __version__
 from neurocwl.errors import BadInput, NeurocwlError
@@ -15,9 +16,17 @@ exit codes: 0 every unit is done; 1 some units failed or lack files, or verify f
 NEUROCWL_TRACEBACK=1 shows where an error came from."""
 
 
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one message, like every other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise BadInput instead of printing the whole usage and leaving."""
+        raise BadInput(f"{message} (see: {self.prog} --help)")
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of everything but a pipeline's own parameters."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="neurocwl",
         description="From a BIDS dataset in a bucket to verified derivatives in a bucket.",
         epilog=EPILOG,
@@ -38,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
             "dataset",
             help="a BIDS dataset",
             description=f"{text}. Give --pipeline P --help for the parameters of P.",
+            usage=f"neurocwl {name} dataset DATASET --pipeline P [options] [parameters of P]",
             allow_abbrev=False,
             add_help=False,
         )
@@ -125,9 +135,9 @@ def _output_command(commands: "argparse._SubParsersAction[argparse.ArgumentParse
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors become one message and an exit code here, and nowhere else."""
     words = list(sys.argv[1:] if argv is None else argv)
-    top = parser()
-    arguments, rest = top.parse_known_args(words)
     try:
+        top = parser()
+        arguments, rest = top.parse_known_args(words)
         from neurocwl import commands
 
         if rest and not getattr(arguments, "pipeline", None):

@@ -13,10 +13,11 @@ from typing import Any
 
 from neurocwl import lease, parameters, plan, runs, show, status, template
 from neurocwl.bids import Problem
-from neurocwl.errors import BadInput
+from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.filters import read_filter_file
 from neurocwl.plan import Plan
 from neurocwl.plan import Request as PlanRequest
+from neurocwl.receipts import UnitState, read_states
 from neurocwl.s3 import Access
 from neurocwl.storage import Folder, Location, open_location
 from neurocwl.template import Template
@@ -79,14 +80,13 @@ def _parsed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, Template
         raise SystemExit(0)
     again = parser.parse_args(arguments.words[2:], argparse.Namespace(action=arguments.action, parser=parser, words=arguments.words))
     if not again.dataset:
-        raise BadInput("DATASET is missing: an s3:// URL or a folder")
+        raise BadInput("DATASET is missing: an s3:// URL or a folder (before options that take several words)")
     return again, chosen
 
 
 def _prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: bool) -> Prepared:
     from neurocwl import validity
     from neurocwl.bids import index
-    from neurocwl.receipts import read_states
 
     if need_output and not arguments.output:
         raise BadInput("--output is missing: where the derivatives go, an s3:// URL or a folder")
@@ -109,9 +109,20 @@ def _prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: bo
             f"{location.url}: no sub-* folders; give the prefix or folder that holds dataset_description.json and sub-*/"
         )
     problems = [*_description_problems(location), *validity.invalid_names([e.path for e in entries], bidsignore=ignored)]
-    states = read_states(output) if output else {}
+    states = _states(output, lenient=not need_output)
     made = plan.make(dataset, location, output, request, states, problems)
     return Prepared(made, request, location, output, access, dataset_access, values)
+
+
+def _states(output: Location | None, *, lenient: bool) -> dict[str, UnitState]:
+    """What is done at the output; where nothing will be written, one that cannot be read is only warned of."""
+    try:
+        return read_states(output) if output else {}
+    except NeurocwlError as error:
+        if not lenient:
+            raise
+        print(f"warning: {error}; every unit counts as not done", file=sys.stderr)
+        return {}
 
 
 def _description_problems(location: Location) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ ELSEWHERE = (
 """Variables of the caller that would lead to an S3 other than the demo's."""
 
 SHADES = " .:-=+*#%@"
+DARK = 40  # of 255: the ground of a mosaic
 ROWS_PER_COLUMN = 0.5  # a character is about twice as high as wide
 
 
@@ -59,9 +61,11 @@ def run(folder: Path | None) -> int:
     print(f"{dataset}: {len(files)} files, {sum(f.stat().st_size for f in files) / 1e6:.1f} MB")
 
     keep = {"S3_PERSIST": "1", "S3_DATA_DIR": str(home / "s3")}
-    with _environment(keep), s3server.running(home / "s3-server.log") as variables, _environment(variables):
+    log = home / "s3-server.log"
+    reach = _past_proxies(os.environ)
+    with _terminable(), _environment(keep | reach), s3server.running(log) as server, _environment(server):
         _head(f"An S3 server on this machine, with the dataset at {DATASET}")
-        _tell_server(variables, keep)
+        _tell_server(server | reach, keep)
         _upload(dataset)
         _commands(container=engine is not None)
         _head("The derivatives, copied from S3")
@@ -103,9 +107,6 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     for name in ELSEWHERE:
         os.environ.pop(name, None)
     os.environ.update(variables)
-    # A proxy does not reach this machine's loopback.
-    for name in ("no_proxy", "NO_PROXY"):
-        os.environ[name] = ",".join(filter(None, (before.get(name), "127.0.0.1")))
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), before.get("PATH", os.defpath)))
     try:
         yield
@@ -114,17 +115,25 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
+def _past_proxies(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that keep a proxy, where there is one, out of the way to this machine's loopback."""
+    if not any(environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
+        return {}
+    direct = ",".join(filter(None, (environ.get("NO_PROXY") or environ.get("no_proxy"), "127.0.0.1")))
+    return {"NO_PROXY": direct, "no_proxy": direct}
+
+
 def _head(text: str) -> None:
     print(f"\n== {text}", flush=True)
 
 
-def _tell_server(variables: Mapping[str, str], keep: Mapping[str, str]) -> None:
+def _tell_server(reach: Mapping[str, str], keep: Mapping[str, str]) -> None:
     """Print what brings the server back and leads to it: nobody has to run it now."""
-    port = variables["AWS_ENDPOINT_URL"].rpartition(":")[2]
+    port = reach["AWS_ENDPOINT_URL"].rpartition(":")[2]
     server = {**keep, "SERVICES": "s3", "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": port}
-    print(f'$ export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH" NO_PROXY=127.0.0.1')
+    print(f'$ export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
     print(f"$ {_assignments(server)} ministack >/dev/null 2>&1 &")
-    print(f"$ export {_assignments(variables)}")
+    print(f"$ export {_assignments(reach)}")
     print(f"$ unset {' '.join(ELSEWHERE)}")
 
 
@@ -158,15 +167,39 @@ def _commands(*, container: bool) -> None:
 
 
 def _typed(words: list[str]) -> None:
-    """Print a command and have the shell run what was printed; raises NeurocwlError when it fails."""
+    """Print a command as one types it and run it; raises DemoError when it fails."""
     line = shlex.join(words)
     print(f"$ {line}", flush=True)
-    code = subprocess.run(["sh", "-c", line], stdin=subprocess.DEVNULL, check=False).returncode
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    try:
+        code = process.wait()
+    except BaseException as error:
+        # Ctrl-C reaches the command by itself, which then ends in order; anything else is passed on.
+        if not isinstance(error, KeyboardInterrupt) or isinstance(error, _Terminated):
+            process.terminate()
+        process.wait()
+        raise
     if code != 0:
-        raise _Failed(line, code)
+        raise DemoError(line, code)
 
 
-class _Failed(NeurocwlError):
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: to end as on Ctrl-C, so that the S3 server does not outlive the demo."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    def handle(number: int, frame: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class DemoError(NeurocwlError):
     """A command of the demo did not end with 0."""
 
     def __init__(self, line: str, code: int) -> None:
@@ -228,7 +261,10 @@ def shades(image: "Image", columns: int) -> str:
     rows = _rows(image, columns)
     small = image.resize((columns, rows)).tobytes()
     lines = (small[row * columns : (row + 1) * columns] for row in range(rows))
-    return "\n".join("".join(SHADES[value * len(SHADES) // 256] for value in line).rstrip() for line in lines)
+    return "\n".join(
+        "".join(SHADES[max(0, value - DARK) * len(SHADES) // (256 - DARK)] for value in line).rstrip()
+        for line in lines
+    )
 
 
 def _rows(image: "Image", columns: int) -> int:

@@ -14,7 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl import __version__, containers, cwlfile, description, images, lease, machine, runs, status, toil, workflow
+from neurocwl import (
+    __version__,
+    containers,
+    cwlfile,
+    description,
+    images,
+    lease,
+    machine,
+    runs,
+    status,
+    toil,
+    workflow,
+)
 from neurocwl.errors import InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
 from neurocwl.plan import READY, Plan, Request

@@ -3,15 +3,17 @@
 import contextlib
 import json
 import os
+import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from neurocwl.errors import Busy, Conflict
+from neurocwl.errors import Busy, Conflict, InfrastructureError
 from neurocwl.receipts import STATE
 from neurocwl.storage import Location
 
@@ -31,12 +33,14 @@ class Lease:
     expires: datetime
     cancelled: bool
     tag: str
+    kernel: str  # of the holder: one boot of one machine, and one space of process numbers on it
+    born: str  # when its process began, as that kernel counts
 
     @property
     def alive(self) -> bool:
         """Whether its holder still runs, as far as can be told from here."""
-        if self.host == socket.gethostname():
-            return _running(self.pid)
+        if self.kernel == kernel():
+            return self.born == born(self.pid)
         return datetime.now(UTC) < self.expires
 
     @property
@@ -50,15 +54,22 @@ def read(output: Location) -> Lease | None:
     found = output.read_tagged(PATH)
     if found is None:
         return None
-    raw = json.loads(found[0])
-    return Lease(
-        raw["run"],
-        raw["host"],
-        raw["pid"],
-        datetime.fromisoformat(raw["expires"]),
-        raw["cancelled"],
-        found[1],
-    )
+    try:
+        raw = json.loads(found[0])
+        return Lease(
+            run=raw["run"],
+            host=raw["host"],
+            pid=raw["pid"],
+            expires=datetime.fromisoformat(raw["expires"]),
+            cancelled=raw["cancelled"],
+            tag=found[1],
+            kernel=raw["kernel"],
+            born=raw["born"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InfrastructureError(
+            f"{output.url}/{PATH} is damaged ({error!r}); when no launch writes there, delete it"
+        ) from error
 
 
 def cancel(output: Location) -> Lease | None:
@@ -71,7 +82,7 @@ def cancel(output: Location) -> Lease | None:
             output.delete([PATH])
             return lease
         with contextlib.suppress(Conflict):  # its holder gave a sign of life just now: once more
-            output.write_if(PATH, _content(lease.run, lease.pid, lease.host, cancelled=True), lease.tag)
+            output.write_if(PATH, _content(lease, cancelled=True), lease.tag)
             return lease
 
 
@@ -103,7 +114,7 @@ def _acquire(output: Location, run: str) -> str:
             f" (without a sign of life it is free at {lease.expires:%H:%M:%S} UTC)"
         )
     try:
-        return output.write_if(PATH, _content(run, os.getpid()), lease.tag if lease else None)
+        return output.write_if(PATH, _content(_own(run)), lease.tag if lease else None)
     except Conflict as error:
         raise Busy(
             f"{output.url}: another launch started at the same moment; it goes on, this one ends"
@@ -124,7 +135,7 @@ def _keep(
                 on_stop("cancelled")
                 return
             if time.monotonic() - last > BEAT:
-                output.write_if(PATH, _content(run, os.getpid()), lease.tag)
+                output.write_if(PATH, _content(_own(run)), lease.tag)
                 last = time.monotonic()
         except Conflict:
             continue
@@ -134,23 +145,41 @@ def _keep(
                 return
 
 
-def _content(run: str, pid: int, host: str = "", *, cancelled: bool = False) -> bytes:
-    expires = (datetime.now(UTC) + timedelta(seconds=LASTS)).isoformat(timespec="seconds")
+def _own(run: str) -> Lease:
+    pid = os.getpid()
+    return Lease(run, socket.gethostname(), pid, datetime.now(UTC), False, "", kernel(), born(pid))
+
+
+def _content(lease: Lease, *, cancelled: bool = False) -> bytes:
     raw: dict[str, Any] = {
-        "run": run,
-        "host": host or socket.gethostname(),
-        "pid": pid,
-        "expires": expires,
+        "run": lease.run,
+        "host": lease.host,
+        "pid": lease.pid,
+        "kernel": lease.kernel,
+        "born": lease.born,
+        "expires": (datetime.now(UTC) + timedelta(seconds=LASTS)).isoformat(timespec="seconds"),
         "cancelled": cancelled,
     }
     return json.dumps(raw).encode()
 
 
-def _running(pid: int) -> bool:
+def kernel() -> str:
+    """What tells this machine, this boot of it and this space of process numbers from all others.
+
+    A host name does not: clones of a virtual machine share it, and so do containers. Without Linux's
+    /proc, something that is never met again: then a lease runs out by its time alone.
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return f"unknown {secrets.token_hex(16)}"
+
+
+def born(pid: int) -> str:
+    """When a process began, in the kernel's own count; "" when it does not run (proc(5), stat, field 22)."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state in "ZX" else fields[18]

@@ -6,7 +6,7 @@ become CWL inputs.
 
 import argparse
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,15 +50,17 @@ def parameters_of(template: Template) -> dict[str, Parameter]:
     """The parameters of a pipeline, in the order of its CWL file."""
     hidden = {*template.bind, *template.selection.values(), template.licence}
     return {
-        name: _parameter(name, spec) for name, spec in template.tool["inputs"].items() if name not in hidden
+        name: _parameter(name, spec, template.choices.get(name, ()))
+        for name, spec in template.tool["inputs"].items()
+        if name not in hidden
     }
 
 
-def _parameter(name: str, spec: Any) -> Parameter:
+def _parameter(name: str, spec: Any, words: Sequence[str]) -> Parameter:
     spec = spec if isinstance(spec, Mapping) else {"type": spec}
     kind, many, choices = _kind(spec["type"])
     return Parameter(
-        name, kind, many, choices, spec.get("default"), spec.get("doc") or spec.get("label") or ""
+        name, kind, many, choices or tuple(words), spec.get("default"), spec.get("doc") or spec.get("label") or ""
     )
 
 
@@ -91,10 +93,11 @@ def add_options(parser: argparse.ArgumentParser, template: Template) -> None:
         if parameter.default is not None:
             text += f" [{parameter.default}]"
         destination = f"parameter:{parameter.name}"
-        if parameter.type == "boolean":
-            group.add_argument(
-                parameter.option, dest=destination, action=argparse.BooleanOptionalAction, help=text
-            )
+        if parameter.type == "boolean" and parameter.default:  # --x and --no-x
+            action = argparse.BooleanOptionalAction
+            group.add_argument(parameter.option, dest=destination, action=action, help=text)
+        elif parameter.type == "boolean":
+            group.add_argument(parameter.option, dest=destination, action="store_const", const=True, help=text)
         elif parameter.name == "extra_args":
             group.add_argument(
                 parameter.option, dest=destination, type=shlex.split, metavar="'ARGS'", help=text
@@ -190,6 +193,11 @@ def check(template: Template, values: Mapping[str, Any]) -> None:
         name, _, wanted = term.partition("=")
         return "--" + name.replace("_", "-") + (f" {wanted}" if wanted else "")
 
+    for name, value in values.items():
+        choices = known[name].choices if name in known else ()
+        for one in value if isinstance(value, list) else [value]:
+            if choices and one is not None and one not in choices:
+                raise BadInput(f"{option(name)} {one}: must be one of {', '.join(choices)}")
     for rule in template.rules:
         together = [term for term in rule.exclusive if in_force(term)]
         if len(together) > 1:

@@ -49,9 +49,9 @@ def outcome(unit: str, receipt: Receipt | None) -> str:
     """One line on a unit that ended."""
     if receipt is None:
         return f"{unit}: ended without a receipt"
-    size = sum(written.size for written in receipt.manifest)
+    size = sum(written.size for written in receipt.delivered)
     if receipt.status == "done":
-        return f"{unit}: done, {len(receipt.manifest)} files, {human(size)}"
+        return f"{unit}: done, {len(receipt.delivered)} files, {human(size)}"
     return f"{unit}: {receipt.status}, {receipt.reason}"
 
 

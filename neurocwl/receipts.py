@@ -35,6 +35,7 @@ class Receipt:
     reason: str
     task_key: str
     run: str
+    attempt: str
     pipeline: str
     rehearsal: bool
     tag: str  # of receipt.json itself
@@ -45,6 +46,11 @@ class Receipt:
     earlier: tuple[Written, ...]  # derivatives of an earlier success that still lie there
     attempts: tuple[Mapping[str, Any], ...] = field(default_factory=tuple)
 
+    @property
+    def delivered(self) -> tuple[Written, ...]:
+        """What counts as derivatives: not the partial outputs of a failed attempt, which lie apart."""
+        return tuple(written for written in self.manifest if not written.path.startswith(f"{STATE}/"))
+
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
@@ -52,6 +58,7 @@ class UnitState:
 
     receipt: Receipt | None
     staging: frozenset[str] | None = None
+    staging_run: str | None = None  # the run of that attempt
 
 
 def parse(data: bytes, tag: str, where: str) -> Receipt:
@@ -71,6 +78,7 @@ def parse(data: bytes, tag: str, where: str) -> Receipt:
             reason=raw["reason"],
             task_key=raw["task_key"],
             run=raw["run"],
+            attempt=raw["attempt"],
             pipeline=raw["pipeline"],
             rehearsal=raw["rehearsal"],
             tag=tag,
@@ -106,9 +114,18 @@ def read_receipt(output: Location, unit: str) -> Receipt | None:
 
 
 def _read_state(output: Location, unit: str, names: set[str]) -> UnitState:
-    receipt = read_receipt(output, unit) if "receipt.json" in names else None
-    note = output.read(f"{UNITS}{unit}/staging.json") if "staging.json" in names else None
+    # The note first: when it has gone since the listing, the receipt has come.
+    path = f"{UNITS}{unit}/staging.json"
+    note = output.read(path) if "staging.json" in names else None
+    receipt = read_receipt(output, unit)
     if note is None:
         return UnitState(receipt)
-    staging = json.loads(note)
-    return UnitState(receipt, frozenset([*staging["paths"], *staging["leftovers"]]))
+    try:
+        staging = json.loads(note)
+        if receipt and receipt.attempt == staging["attempt"]:  # killed between its commit and its end
+            return UnitState(receipt)
+        return UnitState(receipt, frozenset([*staging["paths"], *staging["leftovers"]]), staging["run"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InfrastructureError(
+            f"{output.url}/{path} is damaged ({error!r}); delete it and launch again"
+        ) from error

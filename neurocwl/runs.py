@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from neurocwl.errors import BadInput
-from neurocwl.receipts import STATE
+from neurocwl.errors import BadInput, InfrastructureError
+from neurocwl.receipts import STATE, read_states
 from neurocwl.storage import Location
 
 RUNS = f"{STATE}/runs/"
@@ -53,12 +53,45 @@ def write(output: Location, run: Run) -> None:
 
 
 def latest(output: Location) -> Run:
-    """The last run at an output.
+    """The last run at an output; one without a run.json when job orders were run by hand alone.
 
-    Raises BadInput when there is none.
+    Raises BadInput when there is none, InfrastructureError for a run.json that cannot be read.
     """
-    ids = {entry.path.removeprefix(RUNS).partition("/")[0] for entry in output.entries(RUNS) if entry.path.endswith("/run.json")}
-    data = output.read(f"{RUNS}{max(ids)}/run.json") if ids else None
-    if data is None:
+    ids = {
+        entry.path.removeprefix(RUNS).partition("/")[0]
+        for entry in output.entries(RUNS)
+        if entry.path.endswith("/run.json")
+    }
+    if not ids:
+        return _by_hand(output)
+    path = f"{RUNS}{max(ids)}/run.json"
+    try:
+        return Run(**json.loads(output.read(path) or b"{}"))
+    except (ValueError, TypeError) as error:
+        raise InfrastructureError(
+            f"{output.url}/{path}: cannot be read ({error}); it is damaged or of another version of neurocwl"
+        ) from error
+
+
+def _by_hand(output: Location) -> Run:
+    receipts = [state.receipt for state in read_states(output).values() if state.receipt]
+    if not receipts:
         raise BadInput(f"{output.url}: no run of neurocwl wrote here; give the --output of a launch")
-    return Run(**json.loads(data))
+    first, last = min(receipts, key=lambda r: r.committed), max(receipts, key=lambda r: r.committed)
+    return Run(
+        run=last.run,
+        neurocwl="",
+        status="finished",
+        started=first.committed,
+        ended=last.committed,
+        host="",
+        command=[],
+        dataset="",
+        output=output.url,
+        pipeline=last.pipeline,
+        image="",
+        image_digest=None,
+        rehearsal=any(receipt.rehearsal for receipt in receipts),
+        parameters={},
+        resources={},
+    )

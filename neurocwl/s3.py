@@ -6,12 +6,13 @@ rest is fetched in parallel ranges between the common prefixes and read by one r
 """
 
 import concurrent.futures
+import html
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlsplit
 
 from neurocwl.bids import Entry
 from neurocwl.errors import BadInput, InfrastructureError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 PAGE = 1000  # keys in one answer; S3's own limit
 RANGES = 32  # requests under way at once
+Page = tuple[list[tuple[str, str, int]], bool]  # (key, ETag, size) of each object; whether there are more
 
 _CONTENTS = re.compile(
     rb"<Contents>.*?<Key>(.*?)</Key>.*?<ETag>(.*?)</ETag>.*?<Size>(\d+)</Size>.*?</Contents>", re.DOTALL
@@ -61,22 +63,27 @@ class Access:
 def client(access: Access) -> "S3Client":
     """An S3 client by the ordinary AWS chain.
 
-    Raises BadInput for a profile that does not exist.
+    Raises BadInput for a profile that does not exist, or settings that are no region or address.
     """
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
-    from botocore.exceptions import ProfileNotFound
+    from botocore.exceptions import BotoCoreError, ProfileNotFound
 
-    retries: Any = {"mode": "standard", "max_attempts": 8}
-    config = Config(retries=retries, max_pool_connections=RANGES)
-    if not access.sign:
-        config = config.merge(Config(signature_version=UNSIGNED))
+    # s3v4: presigned URLs default to version 2, which regions opened since 2014 refuse.
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 8},
+        max_pool_connections=RANGES,
+        connect_timeout=10,  # seconds; a minute (the default) eight times over outlasts the lease
+        signature_version="s3v4" if access.sign else UNSIGNED,
+    )
     try:
         session = boto3.Session(profile_name=access.profile, region_name=access.region)
+        return session.client("s3", config=config, endpoint_url=access.endpoint)
     except ProfileNotFound as error:
         raise BadInput(f"--profile {access.profile}: {error}; see ~/.aws/config") from error
-    return session.client("s3", config=config, endpoint_url=access.endpoint)
+    except (BotoCoreError, ValueError) as error:
+        raise BadInput(f"S3: {error}; check --region, AWS_ENDPOINT_URL and ~/.aws/config") from error
 
 
 def split(url: str) -> tuple[str, str]:
@@ -94,6 +101,7 @@ def split(url: str) -> tuple[str, str]:
 def explain(error: Exception, url: str, access: Access) -> Exception:
     """A message with the fix for what boto3 raised about a URL."""
     from botocore import exceptions as boto
+    from urllib3.exceptions import HTTPError
 
     if isinstance(error, boto.ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
@@ -117,7 +125,7 @@ def explain(error: Exception, url: str, access: Access) -> Exception:
         return BadInput(
             f"{url}: no AWS credentials found; run `aws configure`, set AWS_PROFILE, or use --no-sign-request for a public bucket"
         )
-    if isinstance(error, boto.EndpointConnectionError | boto.ConnectionError | boto.HTTPClientError):
+    if isinstance(error, boto.EndpointConnectionError | boto.ConnectionError | boto.HTTPClientError | HTTPError):
         return InfrastructureError(
             f"{url}: cannot reach S3 ({error}); check the network and AWS_ENDPOINT_URL"
         )
@@ -127,7 +135,7 @@ def explain(error: Exception, url: str, access: Access) -> Exception:
 
 
 def list_entries(s3: "S3Client", bucket: str, prefix: str, access: Access) -> Iterator[Entry]:
-    """Every object below a prefix, paths relative to it, in no particular order."""
+    """Every object below a prefix, once, paths relative to it, in no particular order."""
     payer: Any = {"RequestPayer": "requester"} if access.requester_pays else {}
     first = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=PAGE, **payer)
     cut = len(prefix)
@@ -136,9 +144,9 @@ def list_entries(s3: "S3Client", bucket: str, prefix: str, access: Access) -> It
         yield Entry(item["Key"][cut:], item["Size"], item.get("ETag", "").strip('"'))
     if not first.get("IsTruncated"):
         return
-    last = contents[-1]["Key"]
+    last = contents[-1]["Key"] if contents else prefix
     fetch = _fetcher(s3, bucket, prefix, payer)
-    folders = [p for p in _common_prefixes(s3, bucket, prefix, payer) if p > last]
+    folders = _common_prefixes(s3, bucket, prefix, payer)
     per_folder = max(
         1, len(contents) // max(1, len({key["Key"][cut:].partition("/")[0] for key in contents}))
     )
@@ -149,10 +157,11 @@ def list_entries(s3: "S3Client", bucket: str, prefix: str, access: Access) -> It
 
 
 def _bounds(last: str, folders: Sequence[str], step: int) -> list[tuple[str, str | None]]:
-    """Ranges (after, up to and without) of about one page each that cover everything after a key."""
-    # "sub-01/" itself may be a key (a folder marker): a range starts just before it
-    starts = [last, *(folder[:-1] for folder in folders[step::step])]
-    return list(zip(starts, [*starts[1:], None], strict=True))
+    """Ranges (after, up to and with) of about one page each that cover everything after a key, once."""
+    # "sub-01/" itself may be a key (a folder marker): a range starts just before it. Without their slashes
+    # the folders sort in another order: "sub-01+b/" is before "sub-01/", and "sub-01" before "sub-01+b".
+    starts = sorted({folder[:-1] for folder in folders if folder[:-1] > last})[step::step]
+    return list(zip([last, *starts], [*starts, None], strict=True))
 
 
 def _common_prefixes(s3: "S3Client", bucket: str, prefix: str, payer: Any) -> list[str]:
@@ -160,47 +169,72 @@ def _common_prefixes(s3: "S3Client", bucket: str, prefix: str, payer: Any) -> li
     return [common["Prefix"] for page in pages for common in page.get("CommonPrefixes", [])]
 
 
-def _fetcher(s3: "S3Client", bucket: str, prefix: str, payer: Any) -> Callable[[str], bytes]:
-    """A function that answers the page of keys after a given key, as S3's XML."""
+def _fetcher(s3: "S3Client", bucket: str, prefix: str, payer: Any) -> Callable[[str], Page]:
+    """A function that answers the page of keys after a given key."""
     import urllib3
     from botocore.httpsession import get_cert_path
 
     bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or get_cert_path(True)
-    pool = urllib3.PoolManager(
+    pool = _pool(
+        s3.meta.endpoint_url,
         maxsize=RANGES,
         ca_certs=bundle,
-        retries=urllib3.Retry(8, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504)),
+        timeout=urllib3.Timeout(connect=10, read=60),
+        retries=urllib3.Retry(
+            8, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+        ),
     )
+    headers = {"x-amz-request-payer": "requester"} if payer else {}
 
-    def fetch(after: str) -> bytes:
+    def fetch(after: str) -> Page:
         parameters = {"Bucket": bucket, "Prefix": prefix, "StartAfter": after, "EncodingType": "url", **payer}
         url = s3.generate_presigned_url("list_objects_v2", Params=parameters, ExpiresIn=3600)
-        answer = pool.request("GET", url)
-        if answer.status != 200:
-            raise InfrastructureError(
-                f"s3://{bucket}/{prefix}: listing failed with HTTP {answer.status}: {answer.data[:300]!r}"
-            )
-        return answer.data
+        answer = pool.request("GET", url, headers=headers)
+        if answer.status == 200 and b"ListBucketResult" in answer.data:
+            return _parse(answer.data), b"<IsTruncated>true</IsTruncated>" in answer.data
+        # boto3 follows redirects to other regions, renews credentials, and says what is wrong
+        page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after, **payer)
+        keys = [(k["Key"], k.get("ETag", "").strip('"'), k["Size"]) for k in page.get("Contents", [])]
+        return keys, bool(page.get("IsTruncated"))
 
     return fetch
 
 
-def _range(fetch: Callable[[str], bytes], cut: int, after: str, end: str | None) -> list[Entry]:
+def _pool(endpoint: str, **options: Any) -> Any:
+    """A connection pool that goes through the proxy of the environment, as boto3 does."""
+    from urllib.request import getproxies, proxy_bypass
+
+    import urllib3
+
+    target = urlsplit(endpoint)
+    proxy = None if proxy_bypass(target.hostname or "") else getproxies().get(target.scheme)
+    if not proxy:
+        return urllib3.PoolManager(**options)
+    address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if address.username:
+        words = f"{unquote_plus(address.username)}:{unquote_plus(address.password or '')}"
+        options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=words)
+    return urllib3.ProxyManager(address.geturl(), **options)
+
+
+def _range(fetch: Callable[[str], Page], cut: int, after: str, end: str | None) -> list[Entry]:
     found: list[Entry] = []
     while True:
-        page = fetch(after)
-        keys = _parse(page)
+        keys, more = fetch(after)
         for key, etag, size in keys:
             if end is not None and key > end:
                 return found
             found.append(Entry(key[cut:], size, etag))
-        if not keys or b"<IsTruncated>true</IsTruncated>" not in page:
+        if not more:
             return found
+        if not keys:
+            raise InfrastructureError(f"S3 says that there are keys after {after!r} and does not list them")
         after = keys[-1][0]
 
 
 def _parse(page: bytes) -> list[tuple[str, str, int]]:
-    """(key, ETag, size) of each object in one ListObjectsV2 answer with EncodingType=url."""
+    """(key, ETag, size) of each object in one ListObjectsV2 answer to EncodingType=url."""
+    decode = _unquoted if b"<EncodingType>url</EncodingType>" in page else html.unescape
     rows = _CONTENTS.findall(page)
     if len(rows) != page.count(b"<Contents>"):  # a server with another order of elements
         rows = [
@@ -212,8 +246,8 @@ def _parse(page: bytes) -> list[tuple[str, str, int]]:
         ]
     return [
         (
-            _unquoted(key.decode()),
-            etag.decode().replace("&quot;", "").replace("&#34;", "").strip('"'),
+            decode(key.decode()),
+            html.unescape(etag.decode()).strip('"'),
             int(size or 0),
         )
         for key, etag, size in rows

@@ -99,8 +99,8 @@ def _status(plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool) ->
         session=plan.get("session") or (receipt.session if receipt else None),
         status=status,
         reason=reason,
-        files=len(receipt.manifest) if receipt else 0,
-        size=sum(written.size for written in receipt.manifest) if receipt else 0,
+        files=len(receipt.delivered) if receipt else 0,
+        size=sum(written.size for written in receipt.delivered) if receipt else 0,
         attempts=len(receipt.attempts) if receipt else 0,
         task_key=receipt.task_key if receipt else plan.get("task_key", ""),
     )
@@ -110,9 +110,11 @@ def _judged(plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool) ->
     receipt, planned = state.receipt, plan.get("status")
     if planned == INCOMPLETE:
         return INCOMPLETE, str(plan["reason"])
-    if state.staging is not None:
-        return (RUNNING, "its outputs are being delivered") if alive else (CUT_OFF, "cut off while its outputs were delivered; launch again")
-    fresh = receipt is not None and (planned in (None, DONE) or receipt.run == run.run)
+    if state.staging is not None and alive and state.staging_run == run.run:
+        return RUNNING, "its outputs are being delivered"
+    if state.staging is not None and not alive:
+        return CUT_OFF, "cut off while its outputs were delivered; launch again"
+    fresh = receipt is not None and state.staging is None and (planned in (None, DONE) or receipt.run == run.run)
     if receipt is not None and fresh:
         return receipt.status, receipt.reason
     if alive:

@@ -2,9 +2,11 @@
 
 import hashlib
 import os
-import tempfile
+import secrets
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +16,9 @@ from neurocwl import s3
 from neurocwl.bids import Entry
 from neurocwl.errors import BadInput, Conflict, InfrastructureError
 from neurocwl.s3 import Access
+
+PARTS = ".neurocwl/parts"  # where files of a folder are written until they are whole
+STALE = 3600.0  # seconds after which nobody writes there any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,9 @@ def open_location(url: str, access: Access) -> Location:
     if "://" in url and not url.startswith("file://"):
         raise BadInput(f"{url!r}: only s3://BUCKET/PREFIX and local folders can be used")
     path = unquote(urlparse(url).path) if url.startswith("file://") else url
-    return Folder(Path(path).expanduser().absolute())
+    if not path:
+        raise BadInput("an empty path: give s3://BUCKET/PREFIX or a folder")
+    return Folder(Path(os.path.abspath(Path(path).expanduser())))
 
 
 class S3Location:
@@ -139,6 +146,11 @@ class S3Location:
                 )
             except ClientError as error:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 409, 412):
+                    if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
+                        raise
+                    found = self.read_tagged(path)
+                    if found and found[0] == data:  # our own first try; its answer was lost on the way
+                        return found[1]
                     raise Conflict(f"{self.url}/{path} was written by somebody else meanwhile") from error
                 raise
             return answer["ETag"].strip('"')
@@ -167,34 +179,48 @@ class Folder:
         self.url = str(root)
 
     def entries(self, below: str = "") -> Iterator[Entry]:
-        top = str(self.root / below)
-        base = len(str(self.root)) + 1
-        pending = [top]
+        base = len(str(self.root).rstrip("/")) + 1
+        pending: list[tuple[str, tuple[str, ...]]] = [(str(self.root / below), ())]
         while pending:
-            folder = pending.pop()
-            try:
-                with os.scandir(folder) as found:
-                    for item in found:
-                        if item.is_dir(follow_symlinks=False):
-                            pending.append(item.path)
-                        elif item.is_symlink() and not os.path.exists(item.path):
-                            # a file of a DataLad clone whose content was not fetched
-                            yield Entry(item.path[base:], 0, "dangling-link")
-                        elif item.is_dir():
-                            pending.append(item.path)
-                        else:
-                            stat = item.stat()
-                            yield Entry(
-                                item.path[base:], stat.st_size, f"{stat.st_size:x}-{stat.st_mtime_ns:x}"
-                            )
-            except FileNotFoundError:
-                continue
-            except PermissionError as error:
-                raise BadInput(f"{folder}: permission denied; make it readable") from error
+            folder, came_by = pending.pop()
+            for item in self._scan(folder):
+                if item.is_dir(follow_symlinks=False):
+                    pending.append((item.path, came_by))
+                    continue
+                try:
+                    found = item.stat()
+                except FileNotFoundError:
+                    if item.is_symlink():  # a file of a DataLad clone whose content was not fetched
+                        yield Entry(item.path[base:], 0, "dangling-link")
+                    continue  # else it has gone since the folder was read
+                except OSError as error:
+                    raise BadInput(f"{item.path}: {error.strerror}; mend or remove it") from error
+                if stat.S_ISDIR(found.st_mode):
+                    here, there = os.path.realpath(folder), os.path.realpath(item.path)
+                    if not any(f"{place}/".startswith(f"{there}/") for place in (here, *came_by)):
+                        pending.append((item.path, (*came_by, here)))  # else it leads back up, for ever
+                elif stat.S_ISREG(found.st_mode):  # no sockets, no pipes: reading them never ends
+                    yield Entry(item.path[base:], found.st_size, f"{found.st_size:x}-{found.st_mtime_ns:x}")
+
+    def _scan(self, folder: str) -> list["os.DirEntry[str]"]:
+        try:
+            with os.scandir(folder) as found:
+                return list(found)
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError as error:
+            raise BadInput(f"{folder}: is a file; give the folder that it lies in") from error
+        except PermissionError as error:
+            raise BadInput(f"{folder}: permission denied; make it readable") from error
 
     def read(self, path: str) -> bytes | None:
         target = self.root / path
-        return target.read_bytes() if target.is_file() else None
+        try:
+            return target.read_bytes() if target.is_file() else None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BadInput(f"{target}: cannot be read ({error.strerror}); make it readable") from error
 
     def read_tagged(self, path: str) -> tuple[bytes, str] | None:
         data = self.read(path)
@@ -215,35 +241,78 @@ class Folder:
         return Stored(size, digest.hexdigest(), digest.hexdigest())
 
     def write(self, path: str, data: bytes) -> str:
-        target = self.root / path
+        target, part = self.root / path, self.root / f"{PARTS}/{secrets.token_hex(8)}"
         try:
+            part.parent.mkdir(parents=True, exist_ok=True)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".neurocwl-", delete=False) as part:
-                part.write(data)
-            os.chmod(part.name, 0o644)
-            os.replace(part.name, target)
+            try:
+                part.write_bytes(data)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
         except OSError as error:
             raise InfrastructureError(f"{target}: {error.strerror}; nothing was written there") from error
         return hashlib.sha256(data).hexdigest()
 
     def write_if(self, path: str, data: bytes, replaces: str | None) -> str:
-        import fcntl
-
         target = self.root / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with (target.parent / ".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with _locked(target.parent):
                 found = self.read_tagged(path)
+                self._sweep()
                 if (found[1] if found else None) != replaces:
                     raise Conflict(f"{target} was written by somebody else meanwhile")
                 return self.write(path, data)
         except OSError as error:
             raise InfrastructureError(f"{target}: {error.strerror}; nothing was written there") from error
 
+    def _sweep(self) -> None:
+        """Remove what a process that was killed in the middle of a write left here."""
+        for part in (self.root / PARTS).glob("*"):
+            with suppress(FileNotFoundError):
+                if time.time() - part.stat().st_mtime > STALE:
+                    part.unlink()
+
     def delete(self, paths: list[str]) -> None:
         for path in paths:
-            (self.root / path).unlink(missing_ok=True)
+            target = self.root / path
+            with suppress(FileNotFoundError, NotADirectoryError):
+                target.unlink()
+            self._prune(target.parent)
+
+    def _prune(self, folder: Path) -> None:
+        """Remove a folder, and those above it, as far as they are empty."""
+        while folder != self.root:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return
+            folder = folder.parent
 
     def file_url(self, path: str) -> str:
         return "file://" + quote(str(self.root / path))
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, a file `.lock` that is gone afterwards; as toolwrappers/output_store.py does."""
+    import fcntl
+
+    path = folder / ".lock"
+    while True:
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:  # the holder before us may have removed the file that we had waited for
+                ours = os.path.samestat(os.fstat(lock.fileno()), path.stat())
+            except FileNotFoundError:
+                ours = False
+            if not ours:
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return

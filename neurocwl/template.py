@@ -1,6 +1,6 @@
 """Job templates: what a pipeline needs of a dataset, and what proves that it succeeded. Data, not code."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ class Template:
     forbid: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     rehearsal: str | None = None
 
     @property
@@ -148,6 +149,7 @@ def read(file: Path) -> Template:
         forbid=tuple(evidence.get("forbid", [])),
         shared=tuple(raw.get("shared", [])),
         rules=tuple(_rule(rule) for rule in raw.get("rules", [])),
+        choices=raw.get("choices", {}),
         rehearsal=raw.get("rehearsal"),
     )
     problems = list(_misfits(template))
@@ -195,7 +197,7 @@ def _misfits(template: Template) -> Iterator[str]:
         yield f"unit is {template.unit!r}; it must be one of {', '.join(UNIT_KINDS)}"
     if template.deliver not in ("success", "always"):
         yield f"deliver is {template.deliver!r}; it must be success or always"
-    used = {*template.bind, *template.selection.values(), *([template.licence] if template.licence else [])}
+    used = {*template.bind, *template.choices, *template.selection.values(), *([template.licence] if template.licence else [])}
     terms = [term for rule in template.rules for term in (*rule.exclusive, *rule.needs, rule.option) if term]
     used |= {term.partition("=")[0] for term in terms}  # a term is an input, or input=value
     used |= {name for r in template.requires for name in (r.unless, r.when) if name}

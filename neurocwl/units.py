@@ -75,7 +75,7 @@ def narrowed(where: Where, query: str | None, queries: Queries | None) -> Where:
 
 def is_set(value: Any) -> bool:
     """Whether a parameter is given and not switched off."""
-    return value not in (None, False, [], "")
+    return value is not None and value is not False and value not in ([], "")  # 0 is set, although 0 == False
 
 
 def _chosen(dataset: Dataset, selection: Selection) -> list[Participant]:
@@ -114,18 +114,21 @@ def _units_of(participant: Participant, kind: str, selection: Selection) -> list
         and (not tasks or f.entities.get("task", tasks[0]) in tasks)
     ]
     name = f"sub-{participant.label}"
-    if kind == "participant" or not participant.sessions:
+    if kind == "participant" or not (participant.sessions or sessions):
         return [Unit(name, participant.label, None, tuple(files))]
-    return [
+    units = [
         Unit(
             f"{name}_ses-{session}",
             participant.label,
             session,
             tuple(f for f in files if f.session == session or (f.session is None and not f.datatype)),
         )
-        for session in participant.sessions
-        if not sessions or session in sessions
+        for session in (sorted(set(sessions)) if sessions else participant.sessions)
     ]
+    outside = tuple(f for f in files if f.session is None)
+    if not sessions and any(f.datatype for f in outside):  # data beside the sessions is nobody else's
+        units.insert(0, Unit(name, participant.label, None, outside))
+    return units
 
 
 def _lacks(
@@ -142,9 +145,11 @@ def _lacks(
         if label is not None and not _LABEL.fullmatch(label):
             yield f"a BIDS {what} label ({label!r} may hold letters, digits and + only: rename the folder)"
             return
-    for session in (s.removeprefix("ses-") for s in selection.sessions):
-        if template.unit == "participant" and session not in participant.sessions:
-            yield f"session ses-{session}"
+    wanted = [s.removeprefix("ses-") for s in selection.sessions] if template.unit == "participant" else [unit.session]
+    absent = [session for session in wanted if session is not None and session not in participant.sessions]
+    yield from (f"session ses-{session}" for session in absent)
+    if absent and template.unit == "session":
+        return
     for requirement in template.requires:
         if requirement.unless and is_set(parameters.get(requirement.unless)):
             continue

@@ -9,7 +9,8 @@ from typing import Any
 
 from neurocwl.bids import Entry
 from neurocwl.description import SHARED
-from neurocwl.receipts import READERS, STATE, UnitState, Written, read_states
+from neurocwl.errors import InfrastructureError
+from neurocwl.receipts import READERS, STATE, UNITS, UnitState, Written, read_states
 from neurocwl.runs import Run
 from neurocwl.status import Status
 from neurocwl.status import read as read_status
@@ -78,29 +79,39 @@ def verify(output: Location, run: Run, *, deep: bool) -> Verification:
     status = read_status(output, run)
     states = read_states(output)
     found = {entry.path: entry for entry in output.entries()}
-    promised = dict(_promised(output, states))
+    promised = list(_promised(output, states))
     with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
-        findings = list(pool.map(lambda item: _compare(output, found.get(item[0]), item[1][0], item[1][1], deep), promised.items()))
+        findings = list(
+            pool.map(lambda item: _compare(output, found.get(item[0].path), item[0], item[1], deep), promised)
+        )
     unfinished = {path for state in states.values() for path in state.staging or ()}
-    for path in sorted(set(found) - set(promised)):
-        if path.endswith("/") or path.startswith(f"{STATE}/") or path.rpartition("/")[2] == ".lock":
+    for path in sorted(set(found) - {written.path for written, _ in promised}):
+        if path.endswith("/") or _is_ours(path):
             continue
         detail = "written by an attempt that was cut off; launch again" if path in unfinished else "no receipt names it"
         findings.append(Finding(path, EXTRA, None, detail))
     return Verification(status, tuple(findings), deep)
 
 
-def _promised(output: Location, states: Mapping[str, UnitState]) -> Iterator[tuple[str, tuple[Written, str | None]]]:
-    shared = json.loads(output.read(SHARED) or b'{"manifest": []}')
-    for entry in shared["manifest"]:
-        yield entry["path"], (Written(**entry), None)
+def _is_ours(path: str) -> bool:
+    """Whether a path is neurocwl's own state, which no receipt names."""
+    if path.startswith(UNITS):
+        return path.removeprefix(UNITS).partition("/")[2] in ("receipt.json", "staging.json")
+    return path.startswith(f"{STATE}/")
+
+
+def _promised(output: Location, states: Mapping[str, UnitState]) -> Iterator[tuple[Written, str | None]]:
+    """Every file that a receipt promises; what two units promise comes twice, for one of them is wrong."""
+    try:
+        shared = json.loads(output.read(SHARED) or b'{"manifest": []}')
+        yield from ((Written(**entry), None) for entry in shared["manifest"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InfrastructureError(f"{output.url}/{SHARED} is damaged ({error!r}); launch again: it is written anew") from error
     for unit, state in states.items():
         if state.receipt:
-            for written in (*state.receipt.earlier, *state.receipt.manifest):
-                yield written.path, (written, unit)
-            for attempt in state.receipt.attempts:
-                for entry in attempt["logs"]:
-                    yield entry["path"], (Written(**entry), unit)
+            logs = [Written(**entry) for attempt in state.receipt.attempts for entry in attempt["logs"]]
+            mine = {w.path: w for w in (*state.receipt.earlier, *state.receipt.manifest, *logs)}
+            yield from ((written, unit) for written in mine.values())
 
 
 def _compare(output: Location, entry: Entry | None, written: Written, unit: str | None, deep: bool) -> Finding:
@@ -121,5 +132,5 @@ def _compare(output: Location, entry: Entry | None, written: Written, unit: str 
         if stored is None:
             return Finding(path, MISSING, unit)
         same = stored.sha256 == written.sha256 if stored.sha256 else stored.tag == written.etag
-        how = "other bytes than were delivered (checksum)"
+        how = f"other {'bytes (SHA-256)' if stored.sha256 else 'ETag'} than when it was delivered; --deep reads the bytes"
     return Finding(path, EQUAL if same else DIFFERING, unit, "" if same else how)

@@ -9,39 +9,33 @@ folder), `run`, `exit_code`, `outputs` and `logs` (CWL File or Directory objects
 
 The order is the promise. staging.json names what is about to be written; then come the bytes; then what
 earlier attempts left and this one did not write again is deleted; then the receipt, by a conditional PUT.
-Whoever reads the output believes receipts alone.
+Whoever reads the output believes receipts alone. What an attempt that was killed has left (files, parts of
+files, uploads in parts) is named by its staging.json or lies in the unit's own folder, and the next one
+removes it.
 """
 
 from __future__ import annotations
 
-import base64
 import concurrent.futures
 import dataclasses
 import datetime
-import fcntl
-import hashlib
 import json
 import os
 import re
 import secrets
 import socket
 import sys
-import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import worker_environment
+from output_store import TRANSFERS, LostRace, Store, digest_of, open_store
 
 RECEIPT_FORMAT = 1
-SINGLE_PUT = 16 << 20  # bytes; larger files go up in parts, each part checked by its own SHA-256
-TRANSFERS = 16
 STATE = ".neurocwl"
-
-
-class LostRace(Exception):
-    """Another attempt of the same unit committed first."""
+UTC = datetime.timezone.utc  # noqa: UP017 - a worker may have Python 3.10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,225 +46,18 @@ class Item:
     path: str
 
 
-class Store(Protocol):
-    """The output prefix: paths below it are '/'-separated; tags are opaque (ETags on S3)."""
-
-    def put_file(self, source: Path, path: str, sha256: str, size: int) -> str: ...
-    def put(self, path: str, data: bytes, replaces: str | None) -> str: ...
-    def put_if_absent(self, path: str, source: Path) -> bool: ...
-    def get(self, path: str) -> tuple[bytes, str] | None: ...
-    def delete(self, paths: list[str]) -> None: ...
-    def list(self, prefix: str) -> Iterator[str]: ...
-
-
-class S3Store:
-    """An s3:// URL. Conditional writes use If-None-Match and If-Match."""
-
-    def __init__(self, url: str) -> None:
-        import boto3
-        import botocore.config
-        import botocore.exceptions
-
-        self.ClientError = botocore.exceptions.ClientError
-        self.bucket, _, self.prefix = url[len("s3://") :].partition("/")
-        self.prefix = self.prefix.strip("/") + "/" if self.prefix.strip("/") else ""
-        retries: Any = {"mode": "standard", "max_attempts": 10}
-        self.s3 = boto3.client(
-            "s3", config=botocore.config.Config(retries=retries, max_pool_connections=TRANSFERS)
-        )
-
-    def _key(self, path: str) -> str:
-        return self.prefix + path
-
-    def _code(self, error: Any) -> str:
-        return str(error.response.get("Error", {}).get("Code", ""))
-
-    def put_file(self, source: Path, path: str, sha256: str, size: int) -> str:
-        key = self._key(path)
-        if size <= SINGLE_PUT:
-            answer = self.s3.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=source.read_bytes(),
-                ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
-            )
-            return str(answer["ETag"]).strip('"')
-        self.s3.upload_file(str(source), self.bucket, key, ExtraArgs={"ChecksumAlgorithm": "SHA256"})
-        arrived = self.s3.head_object(Bucket=self.bucket, Key=key)
-        if arrived["ContentLength"] != size:
-            raise RuntimeError(f"s3://{self.bucket}/{key}: {arrived['ContentLength']} bytes arrived of {size}")
-        return str(arrived["ETag"]).strip('"')
-
-    def put(self, path: str, data: bytes, replaces: str | None) -> str:
-        condition: Any = {"IfMatch": f'"{replaces}"'} if replaces else {"IfNoneMatch": "*"}
-        try:
-            answer = self.s3.put_object(
-                Bucket=self.bucket,
-                Key=self._key(path),
-                Body=data,
-                ContentType="application/json",
-                ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
-                **condition,
-            )
-        except self.ClientError as error:
-            if self._code(error) in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409", "NoSuchKey"):
-                raise LostRace(f"s3://{self.bucket}/{self._key(path)}") from error
-            raise
-        return str(answer["ETag"]).strip('"')
-
-    def put_if_absent(self, path: str, source: Path) -> bool:
-        try:
-            self.s3.head_object(Bucket=self.bucket, Key=self._key(path))
-        except self.ClientError as error:
-            if self._code(error) not in ("404", "NoSuchKey", "NotFound"):
-                raise
-        else:
-            return False
-        try:
-            self.put(path, source.read_bytes(), None)
-        except LostRace:
-            return False
-        return True
-
-    def get(self, path: str) -> tuple[bytes, str] | None:
-        try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=self._key(path))
-        except self.ClientError as error:
-            if self._code(error) in ("NoSuchKey", "404"):
-                return None
-            raise
-        return answer["Body"].read(), str(answer["ETag"]).strip('"')
-
-    def delete(self, paths: list[str]) -> None:
-        for start in range(0, len(paths), 1000):
-            keys: Any = [{"Key": self._key(path)} for path in paths[start : start + 1000]]
-            answer = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": keys, "Quiet": True})
-            if answer.get("Errors"):
-                raise RuntimeError(f"s3://{self.bucket}: could not delete {answer['Errors'][0]}")
-
-    def list(self, prefix: str) -> Iterator[str]:
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._key(prefix))
-        for page in pages:
-            for item in page.get("Contents", []):
-                yield item["Key"][len(self.prefix) :]
-
-
-class FolderStore:
-    """A folder of a file system. A tag is the SHA-256 of the file; writes are atomic by rename."""
-
-    def __init__(self, folder: str) -> None:
-        self.root = Path(folder)
-        self.root.mkdir(parents=True, exist_ok=True)
-
-    def _write(self, path: str, data: bytes | Path) -> Path:
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".neurocwl-", suffix=".part")
-        with os.fdopen(handle, "wb") as out:
-            if isinstance(data, bytes):
-                out.write(data)
-            else:
-                with data.open("rb") as source:
-                    while block := source.read(1 << 20):
-                        out.write(block)
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        return Path(name)
-
-    def put_file(self, source: Path, path: str, sha256: str, size: int) -> str:
-        part = self._write(path, source)
-        digest, written = digest_of(part)
-        if (digest, written) != (sha256, size):
-            part.unlink()
-            raise RuntimeError(f"{self.root / path}: what was written differs from {source}")
-        part.replace(self.root / path)
-        return digest
-
-    def put(self, path: str, data: bytes, replaces: str | None) -> str:
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with (target.parent / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            now = hashlib.sha256(target.read_bytes()).hexdigest() if target.exists() else None
-            if now != replaces:
-                raise LostRace(str(target))
-            self._write(path, data).replace(target)
-        return hashlib.sha256(data).hexdigest()
-
-    def put_if_absent(self, path: str, source: Path) -> bool:
-        if (self.root / path).exists():
-            return False
-        part = self._write(path, source)
-        try:
-            os.link(part, self.root / path)
-        except FileExistsError:
-            return False
-        finally:
-            part.unlink()
-        return True
-
-    def get(self, path: str) -> tuple[bytes, str] | None:
-        target = self.root / path
-        if not target.is_file():
-            return None
-        data = target.read_bytes()
-        return data, hashlib.sha256(data).hexdigest()
-
-    def delete(self, paths: list[str]) -> None:
-        for path in paths:
-            target = self.root / path
-            target.unlink(missing_ok=True)
-            parent = target.parent
-            while parent != self.root:
-                try:
-                    parent.rmdir()
-                except OSError:
-                    break
-                parent = parent.parent
-
-    def list(self, prefix: str) -> Iterator[str]:
-        top = self.root / prefix
-        for folder, _, names in os.walk(top):
-            for name in names:
-                yield (Path(folder) / name).relative_to(self.root).as_posix()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def open_store(output: str) -> Store:
-    """The store behind an s3:// URL, a file:// URL or a path."""
-    if output.startswith("s3://"):
-        return S3Store(output)
-    if output.startswith("file://"):
-        return FolderStore(urllib.parse.unquote(urllib.parse.urlparse(output).path))
-    return FolderStore(output)
-
-
-def digest_of(file: Path) -> tuple[str, int]:
-    """The SHA-256 (hex) and the size (bytes) of a file."""
-    digest, size = hashlib.sha256(), 0
-    with file.open("rb") as source:
-        while block := source.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    return digest.hexdigest(), size
-
-
 def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
     """Every file below a folder with its relative path; links are followed, dangling ones left out."""
-    seen: set[tuple[int, int]] = set()
+    above: dict[str, frozenset[tuple[int, int]]] = {str(folder): frozenset()}
     for base, folders, names in os.walk(folder, followlinks=True):
         here = os.stat(base)
-        if (here.st_dev, here.st_ino) in seen:  # a link back up would never end
+        identity = (here.st_dev, here.st_ino)
+        chain = above.pop(base)
+        if identity in chain:  # a link back up would never end
             folders.clear()
             continue
-        seen.add((here.st_dev, here.st_ino))
         folders.sort()
+        above.update((os.path.join(base, name), chain | {identity}) for name in folders)
         for name in sorted(names):
             file = Path(base) / name
             if file.is_file():
@@ -302,8 +89,12 @@ def matches(path: str, pattern: str) -> bool:
     """Match a path against a glob in which * stays within one part and ** crosses parts."""
     known = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*|\*|\?|\[[^]/]+\])", pattern)
-    regex = "".join(known.get(part) or (part if part.startswith("[") and part.endswith("]") else re.escape(part)) for part in parts)
-    return re.fullmatch(regex, path) is not None
+    regex = "".join(
+        known.get(part)
+        or (part.replace("[!", "[^", 1) if part.startswith("[") and part.endswith("]") else re.escape(part))
+        for part in parts
+    )
+    return re.fullmatch(regex, path, re.DOTALL) is not None
 
 
 def fill(pattern: str, context: dict[str, Any]) -> str:
@@ -318,17 +109,26 @@ def last_words(logs: list[Any]) -> str:
     for value in reversed(logs):
         if value is None:
             continue
-        tail = location_of(value).read_bytes()[-8192:].decode("utf-8", "replace")
+        with location_of(value).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 8192))
+            tail = log.read().decode("utf-8", "replace")
+        # Reasons are shown on terminals: no escape sequences of the tool's get there.
+        tail = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", tail)
         lines = [line.strip() for line in tail.splitlines() if line.strip()]
         if lines:
-            return lines[-1][:300]
+            return "".join(c if c.isprintable() else " " for c in lines[-1][:300])
     return ""
+
+
+def sayable(path: str) -> bool:
+    """Whether a path can be a key and stand in JSON; bytes that are not UTF-8 cannot."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
 def judge(exit_code: int, items: list[Item], delivery: dict[str, Any], context: dict[str, Any], logs: list[Any]) -> tuple[str, str]:
     """Whether the unit is done or failed, and why: from the exit code and from the files alike."""
     paths = {item.path: item.source for item in items}
-    why = []
+    why = [f"the name of {path.encode(errors='backslashreplace').decode()} is not UTF-8" for path in paths if not sayable(path)][:1]
     for pattern in delivery.get("forbid", []):
         wanted = fill(pattern, context)
         why += [f"the tool left {path}" for path in sorted(paths) if matches(path, wanted)][:1]
@@ -353,12 +153,13 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
     """
     context, delivery = request["context"], request["delivery"]
     unit, exit_code = context["unit"], int(request["exit_code"])
-    store = open_store(request["output"])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(UTC)
     attempt = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     home = f"{STATE}/units/{unit}"
+    store = open_store(request["output"], home)
     items = collect(request["outputs"], [fill(place, context) for place in delivery["outputs"]])
     status, reason = judge(exit_code, items, delivery, context, request["logs"])
+    items = [item for item in items if sayable(item.path)]
     shared = [i for i in items if any(matches(i.path, p) for p in delivery.get("shared", []))]
     own = [i for i in items if i not in shared]
     delivered = status == "done" or delivery.get("deliver") == "always"
@@ -368,23 +169,42 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
     logs = collect(request["logs"], [f"{home}/attempts/{attempt}/logs"] * len(request["logs"]))
 
     before, earlier_etag = _receipt(store, home)
-    if before and before["run"] == request["run"] and before["status"] == "done" and before["task_key"] == context["task_key"]:
+    staging = store.get(f"{home}/staging.json")
+    interrupted = json.loads(staging[0]) if staging else {}
+    if before and interrupted.get("attempt") == before["attempt"]:  # killed after its commit: nothing is open
+        interrupted = {}
+    if (
+        before
+        and not interrupted
+        and before["run"] == request["run"]
+        and before["status"] == "done"
+        and before["task_key"] == context["task_key"]
+    ):
+        if staging:
+            store.delete([f"{home}/staging.json"])
         return before  # a worker was lost after it had committed: the work is done
     if earlier_etag != context.get("previous") and before and before["run"] != request["run"]:
         raise LostRace(f"{home}/receipt.json was written by run {before['run']} since this run was planned")
-    staging = store.get(f"{home}/staging.json")
-    interrupted = json.loads(staging[0]) if staging else {}
     earlier = (before or {}).get("earlier") or _as_earlier(before)
-    leftovers = set(interrupted.get("paths", [])) | set(interrupted.get("leftovers", []))
-    leftovers |= {entry["path"] for entry in (before or {}).get("manifest", []) if _attempt_path(entry["path"])}
-    if delivered:
-        leftovers |= {entry["path"] for entry in (earlier or {}).get("manifest", [])}
+    touched = set(interrupted.get("paths", [])) | set(interrupted.get("leftovers", []))
+    earlier_paths = {entry["path"] for entry in (earlier or {}).get("manifest", [])}
+    leftovers = touched | {e["path"] for e in (before or {}).get("manifest", []) if _attempt_path(e["path"])}
+    if earlier and (delivered or (touched & earlier_paths and _is_spoiled(store, earlier))):
+        leftovers |= earlier_paths
         earlier = None
     elif earlier:  # the derivatives of an earlier success stay until a new success replaces them
-        leftovers -= {entry["path"] for entry in earlier["manifest"]}
+        leftovers -= earlier_paths
     leftovers -= {i.path for i in shared}
-    note = {"attempt": attempt, "run": request["run"], "host": socket.gethostname(), "paths": [i.path for i in own], "leftovers": sorted(leftovers)}
+    note = {
+        "attempt": attempt,
+        "run": request["run"],
+        "host": socket.gethostname(),
+        "paths": [i.path for i in (*own, *logs)],
+        "leftovers": sorted(leftovers),
+    }
     note_tag = store.put(f"{home}/staging.json", _json(note), staging[1] if staging else None)
+    store.drop_partial(touched)
+    store.delete(_in_the_way(leftovers, {i.path for i in own}))
 
     with concurrent.futures.ThreadPoolExecutor(TRANSFERS) as pool:
         manifest = list(pool.map(lambda item: _deliver(store, item), own))
@@ -396,7 +216,14 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
         shared_entries.append({"path": item.path, "size": size, "sha256": digest, "written": first})
 
     store.delete(sorted(leftovers - {entry["path"] for entry in manifest}))
-    history = [*(before or {}).get("attempts", []), {"attempt": attempt, "run": request["run"], "status": status, "exit_code": exit_code, "reason": reason, "logs": log_entries}]
+    this_one = {
+        "attempt": attempt,
+        "run": request["run"],
+        "status": status,
+        "exit_code": exit_code,
+        "reason": reason,
+        "logs": log_entries,
+    }
     receipt = {
         "receipt": RECEIPT_FORMAT,
         "unit": unit,
@@ -409,20 +236,36 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
         "run": request["run"],
         "attempt": attempt,
         "task_key": context["task_key"],
-        "committed": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "committed": datetime.datetime.now(UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),
         "rehearsal": context.get("rehearsal") is not None,
         "manifest": manifest,
         "shared": shared_entries,
         "earlier": earlier,
-        "attempts": history,
+        "attempts": [*(before or {}).get("attempts", []), this_one],
     }
-    current = store.get(f"{home}/staging.json")
-    if current is None or current[1] != note_tag:
-        raise LostRace(f"{home}/staging.json")
+    if store.tag(f"{home}/staging.json") != note_tag:
+        raise LostRace(f"{home}/staging.json was written by another attempt: that one goes on")
     store.put(f"{home}/receipt.json", _json(receipt), earlier_etag)
-    store.delete([f"{home}/staging.json"])
+    if store.tag(f"{home}/staging.json") == note_tag:
+        store.delete([f"{home}/staging.json"])
     return receipt
+
+
+def _is_spoiled(store: Store, earlier: dict[str, Any]) -> bool:
+    """Whether a killed attempt wrote over, or deleted, files of an earlier success."""
+    return any(store.tag(entry["path"]) != entry["etag"] for entry in earlier["manifest"])
+
+
+def _in_the_way(leftovers: set[str], paths: set[str]) -> list[str]:
+    """Leftovers that are files where folders must come, or lie in folders where files must come."""
+
+    def above(path: str) -> set[str]:
+        parts = path.split("/")
+        return {"/".join(parts[:end]) for end in range(1, len(parts))}
+
+    folders = set().union(*map(above, paths))
+    return sorted(path for path in leftovers if path in folders or above(path) & paths)
 
 
 def _receipt(store: Store, home: str) -> tuple[dict[str, Any] | None, str | None]:
@@ -453,7 +296,11 @@ def main() -> int:
     """Stage out what the request names; a failed unit is a committed fact, not an error of this step."""
     worker_environment.adopt()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    receipt = stage_out(request)
+    try:
+        receipt = stage_out(request)
+    except (LostRace, RuntimeError, OSError) as error:
+        print(f"stage-out of {request['context']['unit']}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
     Path("receipt.json").write_bytes(_json(receipt))
     print(f"{receipt['unit']}: {receipt['status']}, {len(receipt['manifest'])} files", receipt["reason"])
     return 0

@@ -14,6 +14,9 @@ requirements:
         basename: stage_out.py
         contents: {$include: ../../toolwrappers/stage_out.py}
       - class: File
+        basename: output_store.py
+        contents: {$include: ../../toolwrappers/output_store.py}
+      - class: File
         basename: worker_environment.py
         contents: {$include: ../../toolwrappers/worker_environment.py}
       - entryname: request.json
