@@ -42,6 +42,9 @@ _NO_NAMES: Final = frozenset({"", ".", ".."})
 _MACHINE_LITTER: Final = (".DS_Store", ".git", ".datalad")
 
 
+NOT_FETCHED: Final = "not fetched"  # the etag of a link whose content is elsewhere: a DataLad clone
+
+
 class Entry(NamedTuple):
     """One object of a listing: path relative to the dataset root, size in bytes, ETag or "".
 

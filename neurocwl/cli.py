@@ -122,7 +122,7 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
     group.add_argument("--keep-work-dir", action="store_true", help="leave the temporary files for inspection")
 
 
-def _output_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, *, json: bool = False) -> argparse.ArgumentParser:
+def _output_command(commands: "argparse._SubParsersAction[Parser]", name: str, text: str, *, json: bool = False) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
     command.set_defaults(action=name, parser=command)
     command.add_argument("output", metavar="OUT", help="the --output of a launch")

@@ -18,7 +18,9 @@ BIDS_VERSION = "1.10.0"
 
 def merged(own: Mapping[str, Any], template: Template, run: Run, source: Mapping[str, Any]) -> dict[str, Any]:
     """The tool's own description (or nothing) with who ran it, on what, added; BIDS Derivatives 1.10."""
-    generated = [g for g in own.get("GeneratedBy", []) if g.get("Name") != "neurocwl"]
+    said = own.get("GeneratedBy")
+    listed = said if isinstance(said, list) else []
+    generated = [g for g in listed if isinstance(g, dict) and g.get("Name") != "neurocwl"]
     if not generated:
         version = run.image.rpartition(":")[2] if ":" in run.image.rpartition("/")[2] else "unknown"
         generated = [{"Name": template.pipeline, "Version": version}]
@@ -51,11 +53,28 @@ def write_shared(output: Location, states: Mapping[str, UnitState]) -> None:
     paths = {PATH} | {path for state in states.values() if state.receipt for path in state.receipt.shared}
     entries = []
     for path in sorted(paths):
-        found = output.read_tagged(path)
+        found = output.stored(path)
         if found:
-            data, tag = found
-            entries.append({"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "etag": tag})
+            digest = found.sha256 or _digest(output, path)
+            entries.append({"path": path, "size": found.size, "sha256": digest, "etag": found.tag})
     output.write(SHARED, (json.dumps({"manifest": entries}, indent=1) + "\n").encode())
+
+
+def clear_rehearsal(output: Location, states: Mapping[str, UnitState]) -> None:
+    """Remove the files that the units of a rehearsal shared, before the first real run into its place.
+
+    They are the stand-in's, and the first to write a shared file wins.
+    """
+    receipts = [state.receipt for state in states.values() if state.receipt]
+    if receipts and all(receipt.rehearsal for receipt in receipts):
+        output.delete(sorted({PATH, SHARED} | {path for receipt in receipts for path in receipt.shared}))
+
+
+def _digest(output: Location, path: str) -> str:
+    digest = hashlib.sha256()
+    for block in output.chunks(path):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _parsed(data: bytes | None) -> dict[str, Any]:

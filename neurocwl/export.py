@@ -1,6 +1,7 @@
 """Job orders and workflows written to a folder, for toil-cwl-runner by hand and for other engines."""
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ class Written:
         """A command per job order."""
         for file in self.files:
             runner = "cwltool" if self.local else "toil-cwl-runner --reference-inputs"
-            yield f"{runner} {self.workflow} {file}"
+            yield f"{runner} {shlex.quote(str(self.workflow))} {shlex.quote(str(file))}"
 
 
 def job_orders(
@@ -68,7 +69,8 @@ def job_orders(
 def _workflow_for(request: Request, folder: Path) -> Path:
     """The committed workflow where it fits, else one written beside the job orders."""
     committed = assets.path("cwl") / "workflows" / f"{request.template.pipeline}-dataset.cwl"
-    if committed.is_file() and request.image == request.template.image:
+    ours = request.template.file.resolve().parent == assets.path("jobs").resolve()
+    if ours and committed.is_file() and request.image == request.template.image:
         return Path(os.path.relpath(committed)) if committed.is_relative_to(Path.cwd()) else committed
     file = folder / f"{request.template.pipeline}-dataset.cwl"
     file.write_text(cwlfile.as_json(workflow.dataset_workflow(request.template, inline=True, image=request.image)))

@@ -4,7 +4,9 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 from neurocwl.bids import File
 from neurocwl.parameters import RESOURCES
@@ -149,12 +151,27 @@ def fingerprint(
 ) -> str:
     """What besides the input files decides a unit's results: the tool, its image and the parameters."""
     meaning = {key: value for key, value in template.tool.items() if key not in ("label", "doc", "hints")}
-    scripts = [text for text in _scripts(template)]
-    chosen = {name: value for name, value in parameters.items() if name not in RESOURCES}
+    scripts = list(_scripts(template))
+    chosen = {name: _content(value) for name, value in parameters.items() if name not in RESOURCES}
     bind = {name: [b.kind, dict(b.where), b.label, b.query, b.when] for name, b in template.bind.items()}
     return _digest(
         [template.pipeline, _undocumented(meaning), scripts, image, chosen, dict(queries or {}), bind]
     )
+
+
+def _content(value: Any) -> Any:
+    """A parameter as its content: a local file by its bytes, a local folder by its listing, wherever they lie."""
+    if isinstance(value, list):
+        return [_content(item) for item in value]
+    if not isinstance(value, Mapping) or not str(value.get("location", "")).startswith("file://"):
+        return value
+    path = Path(unquote(urlparse(value["location"]).path))
+    rest = {key: item for key, item in value.items() if key != "location"}
+    if path.is_dir():
+        files = (file for file in path.rglob("*") if file.is_file())
+        stats = sorted((f.relative_to(path).as_posix(), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
+        return {**rest, "files": stats}
+    return {**rest, "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None}
 
 
 def _scripts(template: Template) -> Iterator[str]:

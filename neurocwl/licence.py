@@ -10,6 +10,7 @@ from neurocwl.parameters import path_object
 from neurocwl.s3 import Access
 from neurocwl.storage import open_location
 
+MOST = 65536  # bytes; a licence has some 100
 GET_ONE = "it is free of charge: https://surfer.nmr.mgh.harvard.edu/registration.html"
 
 
@@ -41,9 +42,17 @@ def _check(source: str, value: str, access: Access) -> None:
         data = open_location(parent, access).read(name)
     else:
         file = Path(os.path.expanduser(value))
-        data = file.read_bytes() if file.is_file() and file.stat().st_size < 65536 else None
+        try:
+            with file.open("rb") as found:
+                data = found.read(MOST + 1)
+        except FileNotFoundError:
+            data = None
+        except OSError as error:
+            raise BadInput(f"{source} {value}: cannot be read ({error.strerror}); name a readable file") from error
     if data is None:
         raise BadInput(f"{source} {value}: there is no such file")
+    if len(data) > MOST:
+        raise BadInput(f"{source} {value}: not a FreeSurfer licence (more than {MOST} bytes); {GET_ONE}")
     lines = [line for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
     if not 3 <= len(lines) <= 10 or "@" not in lines[0]:
         raise BadInput(

@@ -46,6 +46,9 @@ def resources(template: Template, parameters: Mapping[str, Any], machine: Machin
         for name in RESOURCES
         if name in known and parameters.get(name, known[name].default) is not None
     }
+    for name, value in wanted.items():
+        if value < 1:
+            raise BadInput(f"--{name.replace('_', '-')} {value}: must be 1 or more")
     if rehearsal:
         wanted |= {name: value for name, value in REHEARSAL.items() if name in wanted and name not in parameters}
     told = []

@@ -5,12 +5,14 @@ become CWL inputs.
 """
 
 import argparse
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlparse
 
 from neurocwl import cwlfile
 from neurocwl.errors import BadInput
@@ -19,7 +21,7 @@ from neurocwl.units import is_set
 
 # Inputs that say how much to give the tool, not what it computes: changing them invalidates no result.
 RESOURCES = ("cpus", "memory_mib", "tmp_mib", "out_mib", "time_limit")
-NUMBERS = {"int": int, "long": int, "float": float, "double": float}
+NUMBERS: Mapping[str, type[int] | type[float]] = {"int": int, "long": int, "float": float, "double": float}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +91,66 @@ def add_options(parser: argparse.ArgumentParser, template: Template) -> None:
         f"parameters of {template.pipeline} (see: neurocwl pipelines show {template.pipeline})"
     )
     for parameter in parameters_of(template).values():
-        text = parameter.summary.replace("%", "%%")
-        if parameter.default is not None:
-            text += f" [{parameter.default}]"
+        text = parameter.summary + ("" if parameter.default is None else f" [{parameter.default}]")
+        text = text.replace("%", "%%")
         destination = f"parameter:{parameter.name}"
-        if parameter.type == "boolean" and parameter.default:  # --x and --no-x
-            action = argparse.BooleanOptionalAction
-            group.add_argument(parameter.option, dest=destination, action=action, help=text)
-        elif parameter.type == "boolean":
-            group.add_argument(parameter.option, dest=destination, action="store_const", const=True, help=text)
-        elif parameter.name == "extra_args":
-            group.add_argument(
-                parameter.option, dest=destination, type=shlex.split, metavar="'ARGS'", help=text
-            )
-        else:
-            group.add_argument(
-                parameter.option,
-                dest=destination,
-                type=NUMBERS.get(parameter.type, str),
-                nargs="+" if parameter.many else None,
-                choices=parameter.choices or None,
-                metavar=None if parameter.choices else parameter.type.upper(),
-                help=text,
-            )
+        try:
+            if parameter.type == "boolean" and parameter.default:  # --x and --no-x
+                both = argparse.BooleanOptionalAction
+                group.add_argument(parameter.option, dest=destination, action=both, help=text)
+            elif parameter.type == "boolean":
+                group.add_argument(
+                    parameter.option, dest=destination, action="store_const", const=True, help=text
+                )
+            elif parameter.name == "extra_args":
+                group.add_argument(
+                    parameter.option, dest=destination, type=_words, metavar="'ARGS'", help=text
+                )
+            else:
+                group.add_argument(
+                    parameter.option,
+                    dest=destination,
+                    type=partial(_number, parameter.type) if parameter.type in NUMBERS else str,
+                    nargs="+" if parameter.many else None,
+                    choices=parameter.choices or None,
+                    metavar=None if parameter.choices else parameter.type.upper(),
+                    help=text,
+                )
+        except argparse.ArgumentError as error:  # one of neurocwl's own options is called so
+            raise BadInput(
+                f"{template.tool_file}: an input cannot be called {parameter.name!r} ({error}); rename it"
+            ) from error
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+
+
+def _number(type_: str, text: str) -> int | float:
+    try:
+        value = NUMBERS[type_](text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of type {type_}") from error
+    if not _fits(type_, value):
+        raise argparse.ArgumentTypeError(f"{text} is not of type {type_}")
+    return value
+
+
+def _fits(type_: str, value: Any) -> bool:
+    """Whether a value is of a CWL type; what is no number, text or truth value is not judged here."""
+    if type_ in ("int", "long"):
+        bits = 31 if type_ == "int" else 63
+        return isinstance(value, int) and not isinstance(value, bool) and -(1 << bits) <= value < 1 << bits
+    if type_ in ("float", "double"):
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if type_ in ("string", "enum"):
+        return isinstance(value, str)
+    if type_ == "boolean":
+        return isinstance(value, bool)
+    return True
 
 
 def given(arguments: argparse.Namespace, template: Template) -> dict[str, Any]:
@@ -137,20 +176,52 @@ def from_file(file: Path, template: Template) -> dict[str, Any]:
     except Exception as error:
         raise BadInput(f"--parameters {file}: not a YAML or JSON file of CWL inputs: {error}") from error
     known = parameters_of(template)
-    for name in values:
+    for name, value in values.items():
         if name not in known:
             raise BadInput(
                 f"--parameters {file}: {name!r} is not a parameter of {template.pipeline}; there are: {', '.join(known)}"
             )
-    return {name: _as_cwl(known[name], value) for name, value in values.items()}
+        _check_type(known[name], value, f"--parameters {file}: {name}")
+    return {
+        name: _as_cwl(known[name], value, file.absolute().parent)
+        for name, value in values.items()
+        if value is not None
+    }
 
 
-def _as_cwl(parameter: Parameter, value: Any) -> Any:
+def _check_type(parameter: Parameter, value: Any, where: str) -> None:
+    if value is None:
+        return
+    if parameter.many != isinstance(value, list):
+        raise BadInput(f"{where}: {value!r} is {'no' if parameter.many else 'a'} list; write {'a list' if parameter.many else 'one value'}")
+    for item in value if isinstance(value, list) else [value]:
+        if parameter.choices and item not in parameter.choices:
+            raise BadInput(f"{where}: {item!r} is not one of {', '.join(parameter.choices)}")
+        of_type = (
+            isinstance(item, str) or (isinstance(item, Mapping) and item.get("class") == parameter.type)
+            if parameter.type in ("File", "Directory")
+            else _fits(parameter.type, item)
+        )
+        if not of_type:
+            raise BadInput(f"{where}: {item!r} is not of type {parameter.type}")
+
+
+def _as_cwl(parameter: Parameter, value: Any, base: Path | None = None) -> Any:
+    """A value as a CWL input. Paths in a file are relative to it, as in a CWL job order."""
     if isinstance(value, list):
-        return [_as_cwl(parameter, item) for item in value]
-    if parameter.type in ("File", "Directory") and isinstance(value, str):
-        return path_object(parameter.type, value, parameter.option)
-    return value
+        return [_as_cwl(parameter, item, base) for item in value]
+    if parameter.type not in ("File", "Directory"):
+        return value
+    if isinstance(value, Mapping):
+        if "location" not in value and "path" not in value:  # a literal
+            return dict(value)
+        place = str(value.get("location") or value["path"])
+        place = unquote(urlparse(place).path) if place.startswith("file://") else place
+        rest = {key: item for key, item in value.items() if key not in ("class", "location", "path")}
+        return {**_as_cwl(parameter, place, base), **rest}
+    if base and not value.startswith("s3://"):
+        value = str(base / Path(value).expanduser())
+    return path_object(parameter.type, value, parameter.option)
 
 
 def path_object(kind: str, value: str, option: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlparse
 
 from neurocwl import s3
-from neurocwl.bids import Entry
+from neurocwl.bidsnames import NOT_FETCHED, Entry
 from neurocwl.errors import BadInput, Conflict, InfrastructureError
 from neurocwl.s3 import Access
 
@@ -191,7 +191,7 @@ class Folder:
                     found = item.stat()
                 except FileNotFoundError:
                     if item.is_symlink():  # a file of a DataLad clone whose content was not fetched
-                        yield Entry(item.path[base:], 0, "dangling-link")
+                        yield Entry(item.path[base:], 0, NOT_FETCHED)
                     continue  # else it has gone since the folder was read
                 except OSError as error:
                     raise BadInput(f"{item.path}: {error.strerror}; mend or remove it") from error

@@ -1,5 +1,6 @@
 """Job templates: what a pipeline needs of a dataset, and what proves that it succeeded. Data, not code."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,9 +8,14 @@ from typing import Any
 
 from neurocwl import assets, cwlfile
 from neurocwl.errors import BadInput
+from neurocwl.filters import QUERIES, parse_filters
 
 UNIT_KINDS = ("participant", "session")
 DATASET_FOLDER = "bids"  # what the dataset is called where a tool sees it
+LABELS = ("participant", "session", "unit")
+# Names of a dataset workflow's own inputs and of what passes through the tool.
+RESERVED_INPUTS = frozenset({"output", "run", "units", "unit", "unit_context", "unit_output", "unit_run"})
+RESERVED_OUTPUTS = frozenset({"exit_code", "passed_context", "passed_output", "passed_run"})
 BINDING_KINDS = ("dataset", "files", "file", "label")
 
 Where = Mapping[str, Any]
@@ -125,10 +131,13 @@ def load(name: str, extra: Path | None = None) -> Template:
 def read(file: Path) -> Template:
     """Read and check one job template file."""
     raw = _validated(file)
+    for name in ("bind", "outputs", "selection", "choices"):
+        if not isinstance(raw.get(name) or {}, dict):
+            raise BadInput(f"{file}: {name} is {raw[name]!r}; it must be a map of names")
     tool_file = (file.parent / raw["tool"]).resolve()
     if not tool_file.is_file():
         raise BadInput(f"{file}: tool {raw['tool']!r} does not exist (looked at {tool_file})")
-    tool = cwlfile.load(tool_file)
+    tool = _tool(tool_file)
     evidence = raw.get("evidence", {})
     template = Template(
         pipeline=raw["pipeline"],
@@ -167,19 +176,46 @@ def _validated(file: Path) -> dict[str, Any]:
         raise names_
     try:
         raw, _ = load_and_validate(loader, names_, str(file), True)
-    except SchemaSaladException as error:
+    except (SchemaSaladException, UnicodeDecodeError) as error:
         raise BadInput(f"{file} is not a valid job template:\n{error}") from error
-    assert isinstance(raw, dict)
+    if not isinstance(raw, dict):
+        raise BadInput(f"{file} is not a valid job template: it must be one map that begins with class: JobTemplate")
     return raw
 
 
-def _binding(file: Path, name: str, spec: Mapping[str, Any]) -> Binding:
+def _tool(file: Path) -> dict[str, Any]:
+    """A CWL tool with its inputs, outputs, hints and requirements as maps, however they are written."""
+    try:
+        tool = cwlfile.load(file)
+    except Exception as error:  # whatever the YAML parser makes of it
+        raise BadInput(f"{file} is not a CWL file: {error}") from error
+    if tool.get("class") != "CommandLineTool":
+        raise BadInput(f"{file}: class is {tool.get('class')!r}; a pipeline's tool must be a CommandLineTool")
+    for part, key in (("inputs", "id"), ("outputs", "id"), ("hints", "class"), ("requirements", "class")):
+        entries = tool.get(part)
+        if isinstance(entries, list):
+            tool[part] = {
+                entry[key].lstrip("#"): {k: v for k, v in entry.items() if k != key} for entry in entries
+            }
+        elif part in ("inputs", "outputs"):
+            tool[part] = entries or {}
+    return tool
+
+
+def _binding(file: Path, name: str, spec: Any) -> Binding:
+    if not isinstance(spec, Mapping):
+        raise BadInput(f"{file}: bind.{name} is {spec!r}; write {{{BINDING_KINDS[1]}: {{suffix: T1w}}}} or another kind")
     kinds = [kind for kind in BINDING_KINDS if kind in spec]
     if len(kinds) != 1:
         raise BadInput(f"{file}: bind.{name} must have exactly one of {', '.join(BINDING_KINDS)}")
     kind = kinds[0]
     value = spec[kind]
+    unknown = set(spec) - {kind, "query", "when"}
+    if unknown:
+        raise BadInput(f"{file}: bind.{name} has {', '.join(sorted(unknown))}, which nobody knows; leave it out")
     if kind == "label":
+        if value not in LABELS:
+            raise BadInput(f"{file}: bind.{name}.label is {value!r}; it must be one of {', '.join(LABELS)}")
         return Binding(kind, label=value)
     return Binding(kind, where=value or {}, query=spec.get("query"), when=spec.get("when"))
 
@@ -205,3 +241,18 @@ def _misfits(template: Template) -> Iterator[str]:
         yield f"{name!r} is not an input of {template.tool_file.name}"
     for name in sorted({*template.outputs, *template.logs} - set(outputs)):
         yield f"{name!r} is not an output of {template.tool_file.name}"
+    for name in sorted(RESERVED_INPUTS & set(inputs) | RESERVED_OUTPUTS & set(outputs)):
+        yield f"{template.tool_file.name} calls something {name!r}, as the dataset workflow does: rename it"
+    filters = [(f"bind.{name}", b.where, b.query) for name, b in template.bind.items()]
+    filters += [(f"requires {r.name!r}", r.where, r.query) for r in template.requires]
+    for where, conditions, query in filters:
+        if query is not None and query not in QUERIES:
+            yield f"{where}: no query is named {query!r}: there are {', '.join(sorted(QUERIES))}"
+        try:  # the same conditions as in a BIDS filter file, with the same mistakes
+            parse_filters({"bold": conditions}, where)
+        except BadInput as error:
+            yield str(error).replace(f"{where}: bold", where)
+    for pattern in (*template.outputs.values(), *template.expect, *template.forbid):
+        for word in re.findall(r"\{([^}]*)\}", str(pattern)):
+            if word not in LABELS:
+                yield f"{pattern!r}: {{{word}}} stands for nothing; there are {', '.join(LABELS)}"

@@ -1,5 +1,6 @@
 """Toil, as a subprocess: one toil-cwl-runner for one shard, followed by its message file."""
 
+import contextlib
 import ctypes
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from neurocwl.errors import InfrastructureError
 
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # nothing may be loaded between fork and exec
 POLL = 0.5  # seconds
 PATIENCE = 20.0  # seconds that Toil has to stop its workers
 
@@ -107,8 +109,26 @@ def run(
     except BaseException:
         end_tree(process)
         raise
+    finally:
+        end_strays(leader.folder)
     _follow(leader.messages, seen, on_unit)
     return process.wait()
+
+
+def end_strays(folder: Path) -> int:
+    """Kill the workers of a leader that was killed: they would go on, and commit. Returns how many there were."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if any("_toil_worker" in word for word in words) and any(str(folder) in word for word in words):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [*process.children(recursive=True), process]
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    return len(found)
 
 
 def end_tree(process: "subprocess.Popen[bytes]") -> None:
@@ -117,15 +137,19 @@ def end_tree(process: "subprocess.Popen[bytes]") -> None:
 
     if process.poll() is not None:
         return
-    family = psutil.Process(process.pid).children(recursive=True)
+    try:
+        family = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        family = []
     process.send_signal(signal.SIGINT)
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
     for child in family:
-        if child.is_running():
-            child.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.is_running():
+                child.kill()
     process.wait()
 
 
@@ -154,6 +178,6 @@ def issued_jobs(text: str) -> int:
 
 def _end_with_parent() -> None:
     """Have the kernel interrupt this process when the launcher dies (prctl PR_SET_PDEATHSIG)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGINT)
+    if _LIBC:
+        _LIBC.prctl(1, signal.SIGINT)
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurocwl.bids import Dataset, File, Participant
+from neurocwl.bidsnames import NOT_FETCHED
 from neurocwl.errors import BadInput
 from neurocwl.filters import matches
 from neurocwl.template import Binding, Requirement, Template, Where
@@ -158,6 +159,9 @@ def _lacks(
         where = narrowed(requirement.where, requirement.query, selection.queries)
         if not any(matches(f, where) for f in unit.files):
             yield f"{requirement.name} ({expected_path(unit, requirement, where)})"
+    unfetched = [f.path for f in unit.files if f.etag == NOT_FETCHED]
+    if unfetched:
+        yield f"the content of {unfetched[0]} and {len(unfetched) - 1} more (datalad get sub-{unit.participant})"
 
 
 def expected_path(unit: Unit, requirement: Requirement, where: Where) -> str:

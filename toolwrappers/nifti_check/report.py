@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import nibabel
-import numpy as np
 
 from . import VERSION
 from .findings import ERROR, ERRORS, PASS, WARNING, WARNINGS, Finding
@@ -61,7 +60,7 @@ def write_report(out: Path, label: str, rows: Sequence[Row], findings: Sequence[
             {"file": file, "severity": f.severity, "title": f.title, **asdict(f)} for file, f in findings
         ],
         "images": rows,
-        "generated_by": generator | {"numpy": np.__version__, "nibabel": nibabel.__version__},
+        "generated_by": generator | {"nibabel": nibabel.__version__},
     }
     _write_json(Path(f"{base}_report.json"), report)
 
