@@ -127,10 +127,10 @@ def parse_filters(content: object, source: str) -> dict[str, dict[str, Value | l
             raise BadInput(f"{source}: no query is named {_show(query)}: {_suggest(query, QUERIES)}")
         if not isinstance(conditions, dict):
             raise BadInput(f"{source}: {query} is {_show(conditions)}, not an object of entities: {example}")
-        filters[query] = dict(
-            (_key(key, f"{source}: {query}"), _value(value, f"{source}: {query}.{key}"))
+        filters[query] = {
+            _key(key, f"{source}: {query}"): _value(value, f"{source}: {query}.{key}")
             for key, value in conditions.items()
-        )
+        }
         _check(filters[query], f"{source}: {query}")
     return filters
 

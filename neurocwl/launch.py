@@ -31,7 +31,7 @@ from neurocwl.errors import InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
 from neurocwl.plan import READY, Plan, Request
 from neurocwl.progress import Display, display, throttled
-from neurocwl.receipts import read_receipt, read_states
+from neurocwl.receipts import UNITS, read_receipt, read_states
 from neurocwl.runs import RUNS, Run
 from neurocwl.s3 import Access
 from neurocwl.storage import Location
@@ -70,24 +70,48 @@ def launch(plan: Plan, request: Request, dataset: Location, output: Location, me
         say(line)
     if means.container:
         prepare_image(request.image, say)
-    orders = [planned.order for planned in plan.of(READY)]
     run = _run(plan, request, means, asked, output)
     stop = _Stop(say)
-    with lease.held(output, run.run, stop), stop.on_signals():
-        containers.end("neurocwl.output", containers.labels(run.run, output.url)["neurocwl.output"])
-        runs.write(output, run)
-        folder = Path(tempfile.mkdtemp(prefix=f"neurocwl-{run.run}-", dir=_made(means.work_dir)))
-        try:
-            _run_shards(orders, request, run, dataset, output, means, folder, stop)
-        finally:
-            containers.end("neurocwl.run", run.run)
-            ended = dataclasses.replace(run, status=stop.status, ended=runs.now(), message=stop.reason)
-            if not means.keep_work:
-                shutil.rmtree(folder, ignore_errors=True)
-            runs.write(output, ended)
-        description.write(output, request.template, ended, dataset.read(description.PATH))
-        description.write_shared(output, read_states(output))
-    return status.read(output, ended)
+    folder = _work_folder(means.work_dir, run)
+    try:
+        with lease.held(output, run.run, stop), stop.on_signals():
+            containers.end("neurocwl.output", containers.labels(run.run, output.url)["neurocwl.output"])
+            if not request.rehearsal:
+                _clear_rehearsal(output, say)
+            runs.write(output, run)
+            try:
+                _run_shards([planned.order for planned in plan.of(READY)], request, run, output, means, folder, stop)
+            except BaseException as error:
+                stop.broken(error)
+                raise
+            finally:
+                containers.end("neurocwl.run", run.run)
+                run = dataclasses.replace(run, status=stop.status, ended=runs.now(), message=stop.reason)
+                runs.write(output, run)
+            description.write(output, request.template, run, dataset.read(description.PATH))
+            description.write_shared(output, read_states(output))
+    finally:
+        if means.keep_work:
+            say(f"temporary files are kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return status.read(output, run)
+
+
+def _clear_rehearsal(output: Location, say: Callable[[str], None]) -> None:
+    """Remove what a rehearsal left: nobody shall take it for results."""
+    paths: list[str] = []
+    for unit, state in read_states(output).items():
+        receipt = state.receipt
+        if receipt and receipt.rehearsal:
+            paths += [written.path for written in receipt.manifest] + list(receipt.shared)
+            paths += [entry.path for entry in output.entries(f"{UNITS}{unit}/")]
+    if paths:
+        found = sorted({*paths, description.PATH, description.SHARED})
+        say(f"removing the {len(found)} files of the rehearsal at {output.url}")
+        # receipts last: until then they say what is left to remove
+        output.delete([path for path in found if not path.endswith("/receipt.json")])
+        output.delete([path for path in found if path.endswith("/receipt.json")])
 
 
 def prepare_image(image: str, say: Callable[[str], None]) -> None:
@@ -114,6 +138,11 @@ class _Stop(threading.Event):
         self.reason, self.status = reason, "cancelled" if reason == "cancelled" else "interrupted"
         self.set()
 
+    def broken(self, error: BaseException) -> None:
+        """Remember that the run ended by an error, unless it was being stopped."""
+        if not self.is_set():
+            self.reason, self.status = str(error), "broken"
+
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         """Ctrl-C and SIGTERM end the run in order."""
@@ -128,7 +157,10 @@ class _Stop(threading.Event):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup a closed terminal ends nothing
+            numbers.append(signal.SIGHUP)
+        before = {number: signal.signal(number, handle) for number in numbers}
         try:
             yield
         finally:
@@ -158,12 +190,17 @@ def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], o
 
 
 def _run_shards(
-    orders: Sequence[Order], request: Request, run: Run, dataset: Location, output: Location, means: Means, folder: Path, stop: _Stop
+    orders: Sequence[Order], request: Request, run: Run, output: Location, means: Means, folder: Path, stop: _Stop
 ) -> None:
     """One Toil workflow per shard, one after the other; each one's files go to the output as well."""
     image = request.image if request.image != request.template.image else None
     document = workflow.dataset_workflow(
-        request.template, inline=True, image=image, resources=run.resources, stage_in=means.stage_in is not None
+        request.template,
+        inline=True,
+        image=image,
+        resources=run.resources,
+        stage_in=means.stage_in is not None,
+        rehearsal=request.rehearsal,
     )
     text = cwlfile.as_json(document).encode()
     output.write(f"{RUNS}{run.run}/workflow.cwl", text)
@@ -235,11 +272,10 @@ def _options(means: Means) -> list[str]:
     return ["--strict-memory-limit"] if means.container else ["--no-container"]
 
 
-def _made(folder: Path) -> Path:
+def _work_folder(parent: Path, run: Run) -> Path:
+    """A folder for one run that nobody else can read."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Path(tempfile.mkdtemp(prefix=f"neurocwl-{run.run}-", dir=parent))
     except OSError as error:
-        raise InfrastructureError(f"--work-dir {folder}: {error.strerror}") from error
-    return folder
-
-
+        raise InfrastructureError(f"--work-dir {parent}: {error.strerror}; name a folder that can be written") from error

@@ -277,7 +277,7 @@ class Folder:
     def delete(self, paths: list[str]) -> None:
         for path in paths:
             target = self.root / path
-            with suppress(FileNotFoundError, NotADirectoryError):
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 target.unlink()
             self._prune(target.parent)
 

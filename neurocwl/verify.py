@@ -96,7 +96,7 @@ def verify(output: Location, run: Run, *, deep: bool) -> Verification:
 def _is_ours(path: str) -> bool:
     """Whether a path is neurocwl's own state, which no receipt names."""
     if path.startswith(UNITS):
-        return path.removeprefix(UNITS).partition("/")[2] in ("receipt.json", "staging.json")
+        return path.removeprefix(UNITS).partition("/")[2] in ("receipt.json", "staging.json", ".lock")
     return path.startswith(f"{STATE}/")
 
 

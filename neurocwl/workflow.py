@@ -35,6 +35,7 @@ def dataset_workflow(
     image: str | None = None,
     resources: Mapping[str, int] | None = None,
     stage_in: bool = False,
+    rehearsal: bool = False,
 ) -> CWL:
     """The CWL of the scatter over units.
 
@@ -42,6 +43,7 @@ def dataset_workflow(
     otherwise it refers to them relative to cwl/workflows/. image: another container image for the tool.
     resources: values of resource inputs and of the time limit, written into their hints as numbers: Toil
     runs stage-out in the tool's own worker only when it knows what the tool asks for beforehand.
+    rehearsal: tell the stand-in of each unit what to rehearse.
     stage_in: a step before the tool brings its files, instead of the engine; see toolwrappers/stage_in.py.
     """
     tool = template.tool
@@ -49,7 +51,7 @@ def dataset_workflow(
     parameters = {name: spec for name, spec in tool["inputs"].items() if name not in bound}
     stage_out: Any = "../tools/stage-out.cwl"
     brought = template.file_inputs if stage_in else ()
-    recorded = _recorded(tool, template, image, resources or {})
+    recorded = _recorded(tool, image, resources or {}, rehearsal)
     if inline:
         recorded = _included(recorded, template.tool_file.parent)
         stage_out = _step_tool("stage-out")
@@ -223,7 +225,7 @@ def _merged(sources: Any) -> CWL:
     return {"source": list(sources), "linkMerge": "merge_nested"}
 
 
-def _recorded(tool: CWL, template: Template, image: str | None, resources: Mapping[str, int]) -> CWL:
+def _recorded(tool: CWL, image: str | None, resources: Mapping[str, int], rehearsal: bool) -> CWL:
     """The tool with its failures recorded instead of thrown, and with what passes through it."""
     recorded = {key: value for key, value in tool.items() if key not in HOISTED}
     recorded["inputs"] = {**tool["inputs"], **{f"unit_{name}": type_ for name, type_ in PASSED.items()}}
@@ -250,7 +252,7 @@ def _recorded(tool: CWL, template: Template, image: str | None, resources: Mappi
     requirements = dict(recorded.get("requirements", {}))
     variables = dict(requirements.get("EnvVarRequirement", {}).get("envDef", {}))
     variables["NEUROCWL_UNIT"] = "$(inputs.unit_context.unit)"
-    if template.rehearsal and image == template.rehearsal:
+    if rehearsal:
         variables["NEUROCWL_REHEARSAL"] = "$(inputs.unit_context.rehearsal)"
     requirements["EnvVarRequirement"] = {"envDef": variables}
     recorded["hints"], recorded["requirements"] = hints, requirements

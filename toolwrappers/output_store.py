@@ -246,7 +246,7 @@ class FolderStore:
     def delete(self, paths: list[str]) -> None:
         for path in paths:
             target = self.root / path
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 target.unlink()
             self._prune(target.parent)
         self._prune(self.parts)
@@ -256,6 +256,9 @@ class FolderStore:
         for part in self.parts.glob("*"):
             part.unlink(missing_ok=True)
         self._prune(self.parts)
+        if (self.parts.parent / ".lock").exists():
+            with locked(self.parts.parent):  # whoever lets it go removes it
+                pass
 
     def _prune(self, folder: Path) -> None:
         """Remove a folder, and those above it, as far as they are empty."""

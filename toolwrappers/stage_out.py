@@ -180,6 +180,7 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
         and before["status"] == "done"
         and before["task_key"] == context["task_key"]
     ):
+        store.drop_partial(set())
         if staging:
             store.delete([f"{home}/staging.json"])
         return before  # a worker was lost after it had committed: the work is done
@@ -201,6 +202,7 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
         "host": socket.gethostname(),
         "paths": [i.path for i in (*own, *logs)],
         "leftovers": sorted(leftovers),
+        "shared": sorted({i.path for i in shared} | set(interrupted.get("shared", []))),
     }
     note_tag = store.put(f"{home}/staging.json", _json(note), staging[1] if staging else None)
     store.drop_partial(touched)
@@ -214,6 +216,7 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
         first = store.put_if_absent(item.path, item.source)
         digest, size = digest_of(item.source)
         shared_entries.append({"path": item.path, "size": size, "sha256": digest, "written": first})
+    shared_entries += _still_shared(store, before, interrupted, {item.path for item in shared})
 
     store.delete(sorted(leftovers - {entry["path"] for entry in manifest}))
     this_one = {
@@ -250,6 +253,15 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
     if store.tag(f"{home}/staging.json") == note_tag:
         store.delete([f"{home}/staging.json"])
     return receipt
+
+
+def _still_shared(
+    store: Store, before: dict[str, Any] | None, interrupted: dict[str, Any], again: set[str]
+) -> list[dict[str, Any]]:
+    """Shared files that earlier attempts of this unit wrote and this one did not: they stay, so they are named."""
+    entries = {path: {"path": path, "written": False} for path in interrupted.get("shared", [])}
+    entries |= {entry["path"]: entry for entry in (before or {}).get("shared", [])}
+    return [entry for path, entry in sorted(entries.items()) if path not in again and store.tag(path) is not None]
 
 
 def _is_spoiled(store: Store, earlier: dict[str, Any]) -> bool:

@@ -6,9 +6,9 @@ label: 'open every NIfTI image whole and look for what is broken, before money i
 doc: |
   Checks every .nii and .nii.gz file of one participant of a BIDS dataset before time is spent on it: truncated or
   corrupt gzip, size against header, NaN, empty and constant volumes, dimensions, affines, voxel sizes, data types,
-  outlying volumes, TR and slice timing against the sidecars (BIDS inheritance), bval and bvec against volumes, and
-  duplicate images. Writes BIDS derivatives: a table with its data dictionary, a JSON report with a verdict, and a
-  mosaic PNG for each readable image. Exit status 1: at least one image has an error; all outputs are written.
+  TR and slice timing against the sidecars (BIDS inheritance), bval and bvec against volumes, and duplicate images.
+  Writes BIDS derivatives: a table with its data dictionary, a JSON report with a verdict, and a mosaic PNG for each
+  readable image. Exit status 1: at least one image has an error; all outputs are written.
 
   Scatters over units; the outputs of each go to `output` as soon as it ends, and its receipt is written last. A unit that fails leaves the others alone: its receipt says why.
 requirements:
@@ -55,38 +55,12 @@ inputs:
     type: double
     default: 0.001
     doc: Largest difference in seconds between the TR of the header and RepetitionTime of the sidecar.
-  min_voxel_size:
-    type: double
-    default: 0.05
-    doc: Smallest voxel edge in mm that is plausible.
-  max_voxel_size:
-    type: double
-    default: 20.0
-    doc: Largest voxel edge in mm that is plausible.
-  orientation_tolerance:
-    type: double
-    default: 0.5
-    doc: Largest distance in mm between the places where sform and qform put a corner of the image.
-  bvec_tolerance:
-    type: double
-    default: 0.01
-    doc: Largest deviation of the length of a diffusion direction from 1.
-  outlier_threshold:
-    type: double
-    default: 8.0
+  ignore:
+    type: string[]
+    default: []
     doc: |
-      Robust z score from which the mean of a volume is an outlier. The score is the distance from the median in units
-      of the scaled median absolute deviation; diffusion volumes are compared within their shell.
-  outlier_fraction:
-    type: double
-    default: 0.05
-    doc: Smallest relative change of the mean of a volume (0.05 is 5 %) that is reported as an outlier or 
-      jump.
-  saturated_fraction:
-    type: double
-    default: 0.005
-    doc: Fraction of voxels at the largest stored value (0.005 is 0.5 %) from which an image counts as 
-      saturated.
+      Codes of findings to leave out, such as VOXEL_SIZE_RANGE for ex vivo images. The data dictionary of the table
+      lists the codes.
   cpus:
     type: int
     default: 1
@@ -115,13 +89,7 @@ steps:
       output: output
       run: run
       tr_tolerance: tr_tolerance
-      min_voxel_size: min_voxel_size
-      max_voxel_size: max_voxel_size
-      orientation_tolerance: orientation_tolerance
-      bvec_tolerance: bvec_tolerance
-      outlier_threshold: outlier_threshold
-      outlier_fraction: outlier_fraction
-      saturated_fraction: saturated_fraction
+      ignore: ignore
       cpus: cpus
       memory_mib: memory_mib
       tmp_mib: tmp_mib
@@ -159,20 +127,8 @@ steps:
         run: string
         tr_tolerance:
           type: double
-        min_voxel_size:
-          type: double
-        max_voxel_size:
-          type: double
-        orientation_tolerance:
-          type: double
-        bvec_tolerance:
-          type: double
-        outlier_threshold:
-          type: double
-        outlier_fraction:
-          type: double
-        saturated_fraction:
-          type: double
+        ignore:
+          type: string[]
         cpus:
           type: int
         memory_mib:
@@ -191,16 +147,59 @@ steps:
             doc: |
               Checks every .nii and .nii.gz file of one participant of a BIDS dataset before time is spent on it: truncated or
               corrupt gzip, size against header, NaN, empty and constant volumes, dimensions, affines, voxel sizes, data types,
-              outlying volumes, TR and slice timing against the sidecars (BIDS inheritance), bval and bvec against volumes, and
-              duplicate images. Writes BIDS derivatives: a table with its data dictionary, a JSON report with a verdict, and a
-              mosaic PNG for each readable image. Exit status 1: at least one image has an error; all outputs are written.
+              TR and slice timing against the sidecars (BIDS inheritance), bval and bvec against volumes, and duplicate images.
+              Writes BIDS derivatives: a table with its data dictionary, a JSON report with a verdict, and a mosaic PNG for each
+              readable image. Exit status 1: at least one image has an error; all outputs are written.
             requirements:
               InitialWorkDirRequirement:
                 listing:
-                - class: File
-                  basename: nifti_check.py
-                  contents:
-                    $include: ../../toolwrappers/nifti_check.py
+                - class: Directory
+                  basename: nifti_check
+                  listing:
+                  - class: File
+                    basename: __init__.py
+                    contents:
+                      $include: ../../toolwrappers/nifti_check/__init__.py
+                  - class: File
+                    basename: __main__.py
+                    contents:
+                      $include: ../../toolwrappers/nifti_check/__main__.py
+                  - class: File
+                    basename: checks.py
+                    contents:
+                      $include: ../../toolwrappers/nifti_check/checks.py
+                  - class: File
+                    basename: findings.py
+                    contents:
+                      $include: ../../toolwrappers/nifti_check/findings.py
+                  - class: File
+                    basename: geometry.py
+                    contents:
+                      $include: ../../toolwrappers/nifti_check/geometry.py
+                  - class: File
+                    basename: gradients.py
+                    contents:
+                      $include: ../../toolwrappers/nifti_check/gradients.py
+                  - class: File
+                    basename: images.py
+                    contents:
+                      $include: ../../toolwrappers/nifti_check/images.py
+                  - class: File
+                    basename: mosaic.py
+                    contents:
+                      $include: ../../toolwrappers/nifti_check/mosaic.py
+                  - class: File
+                    basename: report.py
+                    contents:
+                      $include: ../../toolwrappers/nifti_check/report.py
+                  - class: File
+                    basename: sidecars.py
+                    contents:
+                      $include: ../../toolwrappers/nifti_check/sidecars.py
+                  - class: File
+                    basename: voxels.py
+                    contents:
+                      $include: ../../toolwrappers/nifti_check/voxels.py
               EnvVarRequirement:
                 envDef:
                   NEUROCWL_UNIT: $(inputs.unit_context.unit)
@@ -230,7 +229,8 @@ steps:
                 timelimit: $(inputs.time_limit)
             baseCommand:
             - python3
-            - nifti_check.py
+            - -m
+            - nifti_check
             arguments:
             - prefix: --out-dir
               valueFrom: derivatives
@@ -256,53 +256,14 @@ steps:
                   sidecar.
                 inputBinding:
                   prefix: --tr-tolerance
-              min_voxel_size:
-                type: double
-                default: 0.05
-                doc: Smallest voxel edge in mm that is plausible.
-                inputBinding:
-                  prefix: --min-voxel-size
-              max_voxel_size:
-                type: double
-                default: 20.0
-                doc: Largest voxel edge in mm that is plausible.
-                inputBinding:
-                  prefix: --max-voxel-size
-              orientation_tolerance:
-                type: double
-                default: 0.5
-                doc: Largest distance in mm between the places where sform and qform put a corner of the 
-                  image.
-                inputBinding:
-                  prefix: --orientation-tolerance
-              bvec_tolerance:
-                type: double
-                default: 0.01
-                doc: Largest deviation of the length of a diffusion direction from 1.
-                inputBinding:
-                  prefix: --bvec-tolerance
-              outlier_threshold:
-                type: double
-                default: 8.0
+              ignore:
+                type: string[]
+                default: []
                 doc: |
-                  Robust z score from which the mean of a volume is an outlier. The score is the distance from the median in units
-                  of the scaled median absolute deviation; diffusion volumes are compared within their shell.
+                  Codes of findings to leave out, such as VOXEL_SIZE_RANGE for ex vivo images. The data dictionary of the table
+                  lists the codes.
                 inputBinding:
-                  prefix: --outlier-threshold
-              outlier_fraction:
-                type: double
-                default: 0.05
-                doc: Smallest relative change of the mean of a volume (0.05 is 5 %) that is reported as an 
-                  outlier or jump.
-                inputBinding:
-                  prefix: --outlier-fraction
-              saturated_fraction:
-                type: double
-                default: 0.005
-                doc: Fraction of voxels at the largest stored value (0.005 is 0.5 %) from which an image 
-                  counts as saturated.
-                inputBinding:
-                  prefix: --saturated-fraction
+                  prefix: --ignore
               cpus:
                 type: int
                 default: 1
@@ -626,13 +587,7 @@ steps:
               source: unit
               valueFrom: $(self.participant_label)
             tr_tolerance: tr_tolerance
-            min_voxel_size: min_voxel_size
-            max_voxel_size: max_voxel_size
-            orientation_tolerance: orientation_tolerance
-            bvec_tolerance: bvec_tolerance
-            outlier_threshold: outlier_threshold
-            outlier_fraction: outlier_fraction
-            saturated_fraction: saturated_fraction
+            ignore: ignore
             cpus: cpus
             memory_mib: memory_mib
             tmp_mib: tmp_mib

@@ -227,3 +227,21 @@ def test_a_readable_job_order_is_the_same_as_the_json_one(lab: Lab) -> None:
     assert lab.run(*words, "-o", str(lab.folder / "order.yml")).code == 0
     readable = YAML(typ="safe").load((lab.folder / "order.yml").read_text())
     assert readable == json.loads((lab.folder / "orders/job-order-001.json").read_text())
+
+
+def test_a_real_launch_replaces_all_of_a_rehearsal_and_a_rehearsal_never_replaces_results(lab: Lab) -> None:
+    lab.upload(write_dataset(lab.folder / "ds", ["01", "02"]), "ds")
+    words = ("launch", "dataset", lab.url("ds"), "--pipeline", "recon-all", "--output", lab.url("out"))
+    licence = ("--fs-license-file", str(lab.licence))
+    assert lab.run(*words, *licence, "--rehearse").code == 0
+    assert "rehearsal" in json.loads(lab.read("out/dataset_description.json"))["Name"]
+    # the image of the tool is its rehearsal's: a real launch as far as receipts are concerned
+    image = ("--image", "localhost/neurocwl/rehearsal-recon-all:0.1.0", "--cpus", "1", "--memory-mib", "1024")
+    real = lab.run(*words, *licence, *image, "--participant-label", "01", "--tmp-mib", "100", "--out-mib", "100")
+    assert real.code == 0, real.err
+    assert "removing" in real.err
+    assert lab.run("status", lab.url("out"), "--json").statuses() == {"sub-01": "done"}
+    assert {key.partition("/")[0] for key in lab.keys("out")} == {"sub-01", "dataset_description.json", ".neurocwl"}
+    refused = lab.run(*words, *licence, "--rehearse")
+    assert refused.code == 2
+    assert "real results" in refused.err

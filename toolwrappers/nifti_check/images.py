@@ -61,7 +61,7 @@ class Header:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a NIfTI file, uncompressed, read to the end in any case.
+    """The bytes of a NIfTI file, uncompressed, to be read to the end.
 
     Raises ImageError for an empty file, one that is not compressed as its name says, and a broken gzip stream.
     """
@@ -78,9 +78,10 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         try:
             try:
                 yield stream
-            finally:
-                # A broken stream explains anything else that went wrong, and its checksum is at the end.
+            except ImageError:
+                # A broken stream explains anything else that went wrong; its checksum is at the end.
                 drain(stream)
+                raise
         except EOFError as error:
             where = f"after {stream.tell()} bytes, expected its end marker"
             raise ImageError("GZIP_TRUNCATED", f"the gzip stream breaks off {where}") from error
