@@ -57,56 +57,134 @@ def parser() -> argparse.ArgumentParser:
         if name == "launch":
             _launch_options(noun)
         elif name == "plan":
-            noun.add_argument("--json", action="store_true", help="the plan as JSON: a stable, documented form")
-            noun.add_argument("--validate", action="store_true", help="run the official BIDS validator as well")
+            noun.add_argument(
+                "--json", action="store_true", help="the plan as JSON: a stable, documented form"
+            )
+            noun.add_argument(
+                "--validate", action="store_true", help="run the official BIDS validator as well"
+            )
         else:
-            noun.add_argument("-o", dest="destination", metavar="DIR|FILE.yml", help="a folder for JSON files, one per shard, or one readable YAML file [job-orders]")
-            noun.add_argument("--local", action="store_true", help="download the files beside the job order and refer to them there, for engines that do not read S3")
+            noun.add_argument(
+                "-o",
+                dest="destination",
+                metavar="DIR|FILE.yml",
+                help="a folder for JSON files, one per shard, or one readable YAML file [job-orders]",
+            )
+            noun.add_argument(
+                "--local",
+                action="store_true",
+                help="download the files beside the job order and refer to them there, for engines that do not read S3",
+            )
 
-    _output_command(commands, "status", "what became of every unit", json=True).add_argument("--watch", action="store_true", help="again every 5 seconds until the run ends")
-    verify = _output_command(commands, "verify", "compare what lies at an output with the manifests in its receipts", json=True)
-    verify.add_argument("--deep", action="store_true", help="read the bytes of every file again, instead of the checksums that S3 keeps")
+    _output_command(commands, "status", "what became of every unit", json=True).add_argument(
+        "--watch", action="store_true", help="again every 5 seconds until the run ends"
+    )
+    verify = _output_command(
+        commands, "verify", "compare what lies at an output with the manifests in its receipts", json=True
+    )
+    verify.add_argument(
+        "--deep",
+        action="store_true",
+        help="read the bytes of every file again, instead of the checksums that S3 keeps",
+    )
     logs = _output_command(commands, "logs", "the logs of a unit's last attempt")
     logs.add_argument("unit", metavar="UNIT", help="e.g. sub-01")
     logs.add_argument("--attempt", type=int, metavar="N", help="another attempt, 1 for the first")
     _output_command(commands, "cancel", "stop the launch that writes to an output; what is done stays")
 
-    pipelines = commands.add_parser("pipelines", help="the pipelines there are", description="the pipelines there are", allow_abbrev=False)
+    pipelines = commands.add_parser(
+        "pipelines", help="the pipelines there are", description="the pipelines there are", allow_abbrev=False
+    )
     pipelines.set_defaults(action="pipelines", parser=pipelines)
-    pipelines.add_argument("verb", nargs="?", choices=("list", "show", "build", "export"), default="list", help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed, for other engines")
+    pipelines.add_argument(
+        "verb",
+        nargs="?",
+        choices=("list", "show", "build", "export"),
+        default="list",
+        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed, for other engines",
+    )
     pipelines.add_argument("name", nargs="?", metavar="NAME|DIR")
-    pipelines.add_argument("--pipeline-dir", type=Path, metavar="DIR", help="a folder of your own with jobs/ and cwl/")
+    pipelines.add_argument(
+        "--pipeline-dir", type=Path, metavar="DIR", help="a folder of your own with jobs/ and cwl/"
+    )
 
-    demo = commands.add_parser("demo", help="a small real dataset through everything, on this machine", description="a small real dataset through everything, on this machine", allow_abbrev=False)
+    demo = commands.add_parser(
+        "demo",
+        help="a small real dataset through everything, on this machine",
+        description="a small real dataset through everything, on this machine",
+        allow_abbrev=False,
+    )
     demo.set_defaults(action="demo", parser=demo)
-    demo.add_argument("--folder", type=Path, metavar="DIR", help="where the demo's files go [./neurocwl-demo]")
+    demo.add_argument(
+        "--folder", type=Path, metavar="DIR", help="where the demo's files go [./neurocwl-demo]"
+    )
     return top
 
 
 def _dataset_options(noun: argparse.ArgumentParser) -> None:
-    noun.add_argument("-h", "--help", action="store_true", help="this help; with --pipeline P the parameters of P as well")
-    noun.add_argument("dataset", nargs="?", metavar="DATASET", help="s3://BUCKET/PREFIX or a folder: where dataset_description.json and sub-*/ lie")
-    noun.add_argument("--pipeline", metavar="P", help="a pipeline (neurocwl pipelines), or a job template file")
-    noun.add_argument("--pipeline-dir", type=Path, metavar="DIR", help="a folder of your own with jobs/ and cwl/")
-    noun.add_argument("--output", metavar="OUT", help="where the derivatives go: s3://BUCKET/PREFIX or a folder")
-    noun.add_argument("--image", metavar="IMAGE", help="another container image for the tool, e.g. another version")
-    noun.add_argument("--parameters", type=Path, metavar="FILE", help="a YAML or JSON file with parameters of the pipeline (CWL inputs)")
-    noun.add_argument("--fs-license-file", metavar="FILE", help="the FreeSurfer licence: a path or an s3:// URL [$FS_LICENSE]")
+    noun.add_argument(
+        "-h", "--help", action="store_true", help="this help; with --pipeline P the parameters of P as well"
+    )
+    noun.add_argument(
+        "dataset",
+        nargs="?",
+        metavar="DATASET",
+        help="s3://BUCKET/PREFIX or a folder: where dataset_description.json and sub-*/ lie",
+    )
+    noun.add_argument(
+        "--pipeline", metavar="P", help="a pipeline (neurocwl pipelines), or a job template file"
+    )
+    noun.add_argument(
+        "--pipeline-dir", type=Path, metavar="DIR", help="a folder of your own with jobs/ and cwl/"
+    )
+    noun.add_argument(
+        "--output", metavar="OUT", help="where the derivatives go: s3://BUCKET/PREFIX or a folder"
+    )
+    noun.add_argument(
+        "--image", metavar="IMAGE", help="another container image for the tool, e.g. another version"
+    )
+    noun.add_argument(
+        "--parameters",
+        type=Path,
+        metavar="FILE",
+        help="a YAML or JSON file with parameters of the pipeline (CWL inputs)",
+    )
+    noun.add_argument(
+        "--fs-license-file",
+        metavar="FILE",
+        help="the FreeSurfer licence: a path or an s3:// URL [$FS_LICENSE]",
+    )
     selection = noun.add_argument_group("selection")
-    selection.add_argument("--participant-label", nargs="+", default=[], metavar="LABEL", help="only these participants")
-    selection.add_argument("--session-label", nargs="+", default=[], metavar="LABEL", help="only these sessions")
+    selection.add_argument(
+        "--participant-label", nargs="+", default=[], metavar="LABEL", help="only these participants"
+    )
+    selection.add_argument(
+        "--session-label", nargs="+", default=[], metavar="LABEL", help="only these sessions"
+    )
     selection.add_argument("--task-id", nargs="+", default=[], metavar="TASK", help="only these tasks")
-    selection.add_argument("--exclude", nargs="+", default=[], metavar="LABEL", help="not these participants; * and ? match")
+    selection.add_argument(
+        "--exclude", nargs="+", default=[], metavar="LABEL", help="not these participants; * and ? match"
+    )
     selection.add_argument("--limit", type=int, metavar="N", help="at most N units")
-    selection.add_argument("--bids-filter-file", type=Path, metavar="FILE", help="a BIDS filter file as fMRIPrep knows it (JSON)")
-    selection.add_argument("--strict", action="store_true", help="refuse when a selected unit lacks what the pipeline needs")
+    selection.add_argument(
+        "--bids-filter-file", type=Path, metavar="FILE", help="a BIDS filter file as fMRIPrep knows it (JSON)"
+    )
+    selection.add_argument(
+        "--strict", action="store_true", help="refuse when a selected unit lacks what the pipeline needs"
+    )
     selection.add_argument("--rerun", action="store_true", help="run units again that are done and unchanged")
 
 
 def _s3_options(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("S3 (besides AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL and ~/.aws)")
-    group.add_argument("--no-sign-request", action="store_true", help="read a public dataset without credentials")
-    group.add_argument("--request-payer", action="store_true", help="the dataset's bucket is requester pays: you pay for reading it")
+    group.add_argument(
+        "--no-sign-request", action="store_true", help="read a public dataset without credentials"
+    )
+    group.add_argument(
+        "--request-payer",
+        action="store_true",
+        help="the dataset's bucket is requester pays: you pay for reading it",
+    )
     group.add_argument("--profile", metavar="NAME", help="a profile of ~/.aws/config")
     group.add_argument("--region", metavar="REGION", help="the region of the buckets")
 
@@ -114,15 +192,42 @@ def _s3_options(command: argparse.ArgumentParser) -> None:
 def _launch_options(noun: argparse.ArgumentParser) -> None:
     group = noun.add_argument_group("launch")
     group.add_argument("--dry-run", action="store_true", help="show the plan and stop")
-    group.add_argument("--validate", action="store_true", help="run the official BIDS validator first; errors stop the launch")
-    group.add_argument("--rehearse", action="store_true", help="a small stand-in runs instead of the tool: tries licence, permissions, staging and scheduling for cents; its outputs are no results")
-    group.add_argument("--rehearse-fault", nargs="+", default=[], metavar="UNIT=FAULT", help="in a rehearsal: fail, crash-late, missing-report, oom or hang")
-    group.add_argument("--no-container", action="store_true", help="run the tool as it is installed here, without a container")
-    group.add_argument("--work-dir", type=Path, metavar="DIR", help="temporary files [$NEUROCWL_WORK_DIR, else ~/.cache/neurocwl/work]")
-    group.add_argument("--keep-work-dir", action="store_true", help="leave the temporary files for inspection")
+    group.add_argument(
+        "--validate",
+        action="store_true",
+        help="run the official BIDS validator first; errors stop the launch",
+    )
+    group.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="a small stand-in runs instead of the tool: tries licence, permissions, staging and scheduling for cents; its outputs are no results",
+    )
+    group.add_argument(
+        "--rehearse-fault",
+        nargs="+",
+        default=[],
+        metavar="UNIT=FAULT",
+        help="in a rehearsal: fail, crash-late, missing-report, oom or hang",
+    )
+    group.add_argument(
+        "--no-container",
+        action="store_true",
+        help="run the tool as it is installed here, without a container",
+    )
+    group.add_argument(
+        "--work-dir",
+        type=Path,
+        metavar="DIR",
+        help="temporary files [$NEUROCWL_WORK_DIR, else ~/.cache/neurocwl/work]",
+    )
+    group.add_argument(
+        "--keep-work-dir", action="store_true", help="leave the temporary files for inspection"
+    )
 
 
-def _output_command(commands: "argparse._SubParsersAction[Parser]", name: str, text: str, *, json: bool = False) -> argparse.ArgumentParser:
+def _output_command(
+    commands: "argparse._SubParsersAction[Parser]", name: str, text: str, *, json: bool = False
+) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
     command.set_defaults(action=name, parser=command)
     command.add_argument("output", metavar="OUT", help="the --output of a launch")

@@ -71,16 +71,22 @@ def _parsed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, Template
         if arguments.help:
             arguments.parser.print_help()
             raise SystemExit(0)
-        raise BadInput(f"--pipeline is missing; there are: {', '.join(template.names(arguments.pipeline_dir))}")
+        raise BadInput(
+            f"--pipeline is missing; there are: {', '.join(template.names(arguments.pipeline_dir))}"
+        )
     chosen = template.load(arguments.pipeline, arguments.pipeline_dir)
     parser = arguments.parser
     parameters.add_options(parser, chosen)
     if arguments.help:
         parser.print_help()
         raise SystemExit(0)
-    again = parser.parse_args(arguments.words[2:], argparse.Namespace(action=arguments.action, parser=parser, words=arguments.words))
+    again = parser.parse_args(
+        arguments.words[2:], argparse.Namespace(action=arguments.action, parser=parser, words=arguments.words)
+    )
     if not again.dataset:
-        raise BadInput("DATASET is missing: an s3:// URL or a folder (before options that take several words)")
+        raise BadInput(
+            "DATASET is missing: an s3:// URL or a folder (before options that take several words)"
+        )
     return again, chosen
 
 
@@ -96,7 +102,9 @@ def _prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: bo
     location = open_location(arguments.dataset, dataset_access)
     output = open_location(arguments.output, access) if arguments.output else None
     if output and plan.is_inside_dataset(output.url, location.url):
-        raise BadInput(f"--output {output.url} lies among the raw data; write to {location.url}/derivatives/{chosen.pipeline} or elsewhere")
+        raise BadInput(
+            f"--output {output.url} lies among the raw data; write to {location.url}/derivatives/{chosen.pipeline} or elsewhere"
+        )
     values, selection = _values(arguments, chosen)
     rehearsing = bool(getattr(arguments, "rehearse", False))
     image = arguments.image or (chosen.rehearsal if rehearsing else None) or chosen.image
@@ -108,7 +116,10 @@ def _prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: bo
         raise BadInput(
             f"{location.url}: no sub-* folders; give the prefix or folder that holds dataset_description.json and sub-*/"
         )
-    problems = [*_description_problems(location), *validity.invalid_names([e.path for e in entries], bidsignore=ignored)]
+    problems = [
+        *_description_problems(location),
+        *validity.invalid_names([e.path for e in entries], bidsignore=ignored),
+    ]
     states = _states(output, lenient=not need_output)
     made = plan.make(dataset, location, output, request, states, problems)
     return Prepared(made, request, location, output, access, dataset_access, values)
@@ -128,7 +139,9 @@ def _states(output: Location | None, *, lenient: bool) -> dict[str, UnitState]:
 def _description_problems(location: Location) -> Iterator[Problem]:
     text = _text(location, "dataset_description.json")
     if text is None:
-        yield Problem("dataset_description.json", "MISSING_DATASET_DESCRIPTION", "is not there; BIDS demands it")
+        yield Problem(
+            "dataset_description.json", "MISSING_DATASET_DESCRIPTION", "is not there; BIDS demands it"
+        )
         return
     try:
         json.loads(text)
@@ -147,10 +160,14 @@ def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, 
         if name and labels:
             bare = [label.removeprefix("task-").removeprefix("ses-") for label in labels]
             if "[]" not in str(known[name]["type"]) and len(bare) > 1:
-                raise BadInput(f"--{'task-id' if kind == 'task' else 'session-label'} {' '.join(labels)}: {chosen.pipeline} takes one")
+                raise BadInput(
+                    f"--{'task-id' if kind == 'task' else 'session-label'} {' '.join(labels)}: {chosen.pipeline} takes one"
+                )
             values[name] = bare if "[]" in str(known[name]["type"]) else bare[0]
     if arguments.bids_filter_file and "filter" in chosen.selection:
-        values[chosen.selection["filter"]] = parameters.path_object("File", str(arguments.bids_filter_file), "--bids-filter-file")
+        values[chosen.selection["filter"]] = parameters.path_object(
+            "File", str(arguments.bids_filter_file), "--bids-filter-file"
+        )
     parameters.check(chosen, values)
     selection = Selection(
         tuple(arguments.participant_label),
@@ -168,7 +185,9 @@ def _faults(arguments: argparse.Namespace) -> dict[str, str]:
     for word in getattr(arguments, "rehearse_fault", []):
         unit, _, fault = word.partition("=")
         if fault not in FAULTS:
-            raise BadInput(f"--rehearse-fault {word}: must be UNIT=FAULT with FAULT one of {', '.join(FAULTS)}")
+            raise BadInput(
+                f"--rehearse-fault {word}: must be UNIT=FAULT with FAULT one of {', '.join(FAULTS)}"
+            )
         faults[unit if unit.startswith("sub-") else f"sub-{unit}"] = fault
     if faults and not arguments.rehearse:
         raise BadInput("--rehearse-fault needs --rehearse")
@@ -222,7 +241,9 @@ def _strict(arguments: argparse.Namespace, made: Plan) -> int:
     incomplete = made.of(plan.INCOMPLETE)
     if arguments.strict and incomplete:
         listed = "\n".join(f"  {u.unit.name}: {u.reason}" for u in incomplete)
-        raise BadInput(f"--strict: {len(incomplete)} units lack what {made.pipeline} needs:\n{listed}\nadd the files, or leave them out with --exclude")
+        raise BadInput(
+            f"--strict: {len(incomplete)} units lack what {made.pipeline} needs:\n{listed}\nadd the files, or leave them out with --exclude"
+        )
     return 0
 
 
@@ -231,7 +252,9 @@ def _launch(arguments: argparse.Namespace) -> int:
 
     arguments, chosen = _parsed(arguments)
     if arguments.rehearse and not chosen.rehearsal:
-        raise BadInput(f"--rehearse: {chosen.pipeline} has no rehearsal image; its own is small enough to run")
+        raise BadInput(
+            f"--rehearse: {chosen.pipeline} has no rehearsal image; its own is small enough to run"
+        )
     prepared = _prepare(arguments, chosen, need_output=True)
     made, output = prepared.plan, prepared.output
     assert output is not None
@@ -259,7 +282,9 @@ def _launch(arguments: argparse.Namespace) -> int:
     if not made.of(plan.READY):
         print("nothing to run: every unit is done or lacks files", file=sys.stderr)
         return 0 if not made.of(plan.INCOMPLETE) else 1
-    final = launch.launch(made, prepared.request, prepared.dataset, output, means, lambda line: print(line, file=sys.stderr))
+    final = launch.launch(
+        made, prepared.request, prepared.dataset, output, means, lambda line: print(line, file=sys.stderr)
+    )
     show.status(final, stream=sys.stdout)
     show.next_steps(final)
     if final.run.status != "finished":
@@ -286,7 +311,15 @@ def _job_order(arguments: argparse.Namespace) -> int:
 
         licence_file = licence.find(arguments.fs_license_file, os.environ, prepared.access)
     destination = Path(arguments.destination or "job-orders")
-    written = export.job_orders(prepared.plan, prepared.request, prepared.parameters, licence_file, prepared.dataset, destination, local=arguments.local)
+    written = export.job_orders(
+        prepared.plan,
+        prepared.request,
+        prepared.parameters,
+        licence_file,
+        prepared.dataset,
+        destination,
+        local=arguments.local,
+    )
     show.plan(prepared.plan, brief=True, stream=sys.stderr)
     for line in written.lines():
         print(line)
@@ -326,12 +359,16 @@ def _logs(arguments: argparse.Namespace) -> int:
     receipt = read_receipt(output, unit)
     if receipt is None:
         known = [u.unit for u in status.read(output, runs.latest(output)).units]
-        raise BadInput(f"{unit}: no attempt of it has ended at {output.url}; units there: {', '.join(known[:20])}")
+        raise BadInput(
+            f"{unit}: no attempt of it has ended at {output.url}; units there: {', '.join(known[:20])}"
+        )
     number = arguments.attempt or len(receipt.attempts)
     if not 1 <= number <= len(receipt.attempts):
         raise BadInput(f"--attempt {number}: {unit} has attempts 1 to {len(receipt.attempts)}")
     attempt = receipt.attempts[number - 1]
-    print(f"{unit}: attempt {number} of {len(receipt.attempts)}, {attempt['status']} {attempt['reason']}".rstrip())
+    print(
+        f"{unit}: attempt {number} of {len(receipt.attempts)}, {attempt['status']} {attempt['reason']}".rstrip()
+    )
     for entry in attempt["logs"]:
         print(f"==> {output.file_url(entry['path'])} <==")
         print((output.read(entry["path"]) or b"").decode("utf-8", "replace"), end="")
@@ -362,7 +399,9 @@ def _pipelines(arguments: argparse.Namespace) -> int:
     from neurocwl import export
 
     if arguments.verb in ("show", "build", "export") and not arguments.name:
-        raise BadInput(f"neurocwl pipelines {arguments.verb}: {'DIR' if arguments.verb == 'export' else 'NAME'} is missing")
+        raise BadInput(
+            f"neurocwl pipelines {arguments.verb}: {'DIR' if arguments.verb == 'export' else 'NAME'} is missing"
+        )
     if arguments.verb == "export":
         for line in export.pipelines(Path(arguments.name), arguments.pipeline_dir):
             print(line)
@@ -371,7 +410,9 @@ def _pipelines(arguments: argparse.Namespace) -> int:
     elif arguments.verb == "show":
         show.pipeline(template.load(arguments.name, arguments.pipeline_dir))
     else:
-        show.pipelines([template.load(name, arguments.pipeline_dir) for name in template.names(arguments.pipeline_dir)])
+        show.pipelines(
+            [template.load(name, arguments.pipeline_dir) for name in template.names(arguments.pipeline_dir)]
+        )
     return 0
 
 

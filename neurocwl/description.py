@@ -35,7 +35,11 @@ def merged(own: Mapping[str, Any], template: Template, run: Run, source: Mapping
         "Name": own.get("Name") or f"{template.label}{rehearsal}",
         "BIDSVersion": own.get("BIDSVersion") or BIDS_VERSION,
         "DatasetType": "derivative",
-        **{key: value for key, value in own.items() if key not in ("Name", "BIDSVersion", "DatasetType", "GeneratedBy", "SourceDatasets")},
+        **{
+            key: value
+            for key, value in own.items()
+            if key not in ("Name", "BIDSVersion", "DatasetType", "GeneratedBy", "SourceDatasets")
+        },
         "GeneratedBy": [*generated, neurocwl],
         "SourceDatasets": [dataset],
     }
@@ -58,16 +62,6 @@ def write_shared(output: Location, states: Mapping[str, UnitState]) -> None:
             digest = found.sha256 or _digest(output, path)
             entries.append({"path": path, "size": found.size, "sha256": digest, "etag": found.tag})
     output.write(SHARED, (json.dumps({"manifest": entries}, indent=1) + "\n").encode())
-
-
-def clear_rehearsal(output: Location, states: Mapping[str, UnitState]) -> None:
-    """Remove the files that the units of a rehearsal shared, before the first real run into its place.
-
-    They are the stand-in's, and the first to write a shared file wins.
-    """
-    receipts = [state.receipt for state in states.values() if state.receipt]
-    if receipts and all(receipt.rehearsal for receipt in receipts):
-        output.delete(sorted({PATH, SHARED} | {path for receipt in receipts for path in receipt.shared}))
 
 
 def _digest(output: Location, path: str) -> str:

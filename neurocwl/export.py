@@ -73,7 +73,9 @@ def _workflow_for(request: Request, folder: Path) -> Path:
     if ours and committed.is_file() and request.image == request.template.image:
         return Path(os.path.relpath(committed)) if committed.is_relative_to(Path.cwd()) else committed
     file = folder / f"{request.template.pipeline}-dataset.cwl"
-    file.write_text(cwlfile.as_json(workflow.dataset_workflow(request.template, inline=True, image=request.image)))
+    file.write_text(
+        cwlfile.as_json(workflow.dataset_workflow(request.template, inline=True, image=request.image))
+    )
     return file
 
 
@@ -90,7 +92,12 @@ def localised(document: Any, dataset: Location, folder: Path) -> Any:
         if not isinstance(value, Mapping):
             return value
         location = value.get("location")
-        if value.get("class") == "File" and isinstance(location, str) and location.startswith(base) and base.startswith("s3://"):
+        if (
+            value.get("class") == "File"
+            and isinstance(location, str)
+            and location.startswith(base)
+            and base.startswith("s3://")
+        ):
             target = (folder / location.removeprefix(base)).absolute()
             if not target.exists() or target.stat().st_size != value["size"]:
                 target.parent.mkdir(parents=True, exist_ok=True)

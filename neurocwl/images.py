@@ -111,12 +111,20 @@ def pull(reference: str, *, say: Say = _say) -> None:
     done = _docker("pull", "--quiet", reference)
     if done.returncode != 0:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise BadInput(f"image {reference} is not here and cannot be pulled: {why}; load it, or give another --image")
+        raise BadInput(
+            f"image {reference} is not here and cannot be pulled: {why}; load it, or give another --image"
+        )
 
 
 def digest(reference: str) -> str | None:
     """The identity of an image in the local engine: its registry digest, else its id."""
-    done = _docker("image", "inspect", "--format", "{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}", reference)
+    done = _docker(
+        "image",
+        "inspect",
+        "--format",
+        "{{if .RepoDigests}}{{index .RepoDigests 0}}{{else}}{{.Id}}{{end}}",
+        reference,
+    )
     return done.stdout.strip() or None if done.returncode == 0 else None
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 
 from neurocwl.bids import File
 from neurocwl.parameters import RESOURCES
-from neurocwl.template import DATASET_FOLDER, Template
+from neurocwl.template import DATASET_FOLDER, Binding, Template
 from neurocwl.units import Queries, Unit, bound_files, is_set
 
 SHARD_UNITS = 200  # a flat list much longer than this costs a Toil leader quadratic time
@@ -23,19 +23,40 @@ Locate = Callable[[str], str]  # path below the dataset -> location of a CWL Fil
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A unit with its CWL inputs and its task key."""
+    """A unit, the files of each CWL input that the dataset fills, and its task key.
+
+    The CWL objects are made when a job order is written: a plan of 10,000 units needs none of them.
+    """
 
     unit: Unit
-    inputs: Mapping[str, Any]  # CWL input -> value, for every bound input
+    template: Template
+    locate: Locate
+    files_of: Mapping[str, tuple[File, ...]]  # CWL input -> files
     files: int
     size: int  # bytes
     task_key: str
     previous: str | None = None  # tag of the receipt that this run replaces
     rehearsal: str | None = None  # None: no rehearsal; "": a rehearsal; else the fault it rehearses
 
-    def record(self) -> dict[str, Any]:
-        """The scatter element."""
-        context = {
+    def inputs(self) -> dict[str, Any]:
+        """Every bound CWL input with its value."""
+        return {name: self._value(name, binding) for name, binding in self.template.bind.items()}
+
+    def _value(self, name: str, binding: Binding) -> Any:
+        if binding.kind == "label":
+            unit = self.unit
+            return {"unit": unit.name, "participant": unit.participant, "session": unit.session}[
+                binding.label
+            ]
+        files = self.files_of[name]
+        if binding.kind == "dataset":
+            return directory(DATASET_FOLDER, files, self.locate)
+        objects = [file_object(f, self.locate) for f in files]
+        return objects if binding.kind == "files" else objects[0] if objects else None
+
+    def context(self) -> dict[str, Any]:
+        """What passes through the tool to stage-out."""
+        return {
             "unit": self.unit.name,
             "participant": self.unit.participant,
             "session": self.unit.session,
@@ -43,16 +64,30 @@ class Order:
             "previous": self.previous,
             "rehearsal": self.rehearsal,
         }
-        return {"context": context, **self.inputs}
 
-    def record_for_stage_in(self, access: Mapping[str, bool], brought: Sequence[str]) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
+        """The scatter element."""
+        return {"context": self.context(), **self.inputs()}
+
+    def record_for_stage_in(self, access: Mapping[str, bool]) -> dict[str, Any]:
         """The scatter element of a workflow that brings the files by a step of its own: one string for all.
 
-        access: sign and requester_pays, as toolwrappers/stage_in.py takes them; brought: the inputs with files.
+        access: sign and requester_pays, as toolwrappers/stage_in.py takes them.
         """
-        labels = {name: value for name, value in self.record().items() if name not in brought}
-        wanted = {name: _flat(self.inputs[name]) for name in brought if self.inputs[name] is not None}
-        return {**labels, "request": json.dumps({"access": dict(access), "inputs": wanted}, ensure_ascii=False)}
+        inputs = self.inputs()
+        labels = {name: value for name, value in inputs.items() if name not in self.files_of}
+        wanted = {
+            name: {
+                "folder": DATASET_FOLDER if self.template.bind[name].kind == "dataset" else "",
+                "files": [(self.locate(f.path), self._place(name, f), f.size) for f in files],
+            }
+            for name, files in self.files_of.items()
+        }
+        request = json.dumps({"access": dict(access), "inputs": wanted}, ensure_ascii=False)
+        return {"context": self.context(), **labels, "request": request}
+
+    def _place(self, name: str, file: File) -> str:
+        return file.path if self.template.bind[name].kind == "dataset" else file.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,31 +111,19 @@ def order(
     fingerprint: str,
 ) -> Order:
     """The CWL inputs of one unit. fingerprint: what besides the files decides its results."""
-    inputs: dict[str, Any] = {}
-    used: list[File] = []
-    for name, binding in template.bind.items():
-        if binding.kind == "label":
-            inputs[name] = {"unit": unit.name, "participant": unit.participant, "session": unit.session}[
-                binding.label
-            ]
-            continue
+    files_of: dict[str, tuple[File, ...]] = {}
+    for name in template.file_inputs:
+        binding = template.bind[name]
         if binding.when and not is_set(parameters.get(binding.when)):
-            inputs[name] = [] if binding.kind == "files" else None
-            continue
-        files = bound_files(unit, binding, queries)
-        if binding.kind == "dataset":
-            files = (*root_files, *files)
-            inputs[name] = directory(DATASET_FOLDER, files, locate)
-        elif binding.kind == "files":
-            inputs[name] = [file_object(f, locate) for f in files]
+            files_of[name] = ()
         else:
-            inputs[name] = file_object(files[0], locate) if files else None
-        used.extend(files)
-    distinct = {f.path: f for f in used}.values()
+            own = bound_files(unit, binding, queries)
+            files_of[name] = (*root_files, *own) if binding.kind == "dataset" else own
+    distinct = {f.path: f for files in files_of.values() for f in files}.values()
     key = _digest(
         [fingerprint, unit.name, *((f.path, f.size, f.etag) for f in distinct if f.path not in NOT_IN_KEY)]
     )
-    return Order(unit, inputs, len(distinct), sum(f.size for f in distinct), key)
+    return Order(unit, template, locate, files_of, len(distinct), sum(f.size for f in distinct), key)
 
 
 def file_object(file: File, locate: Locate) -> dict[str, Any]:
@@ -130,22 +153,6 @@ def directory(name: str, files: Iterable[File], locate: Locate) -> dict[str, Any
     return root
 
 
-def _flat(value: Any) -> dict[str, Any]:
-    """A Directory literal, a File or Files as rows of (location, path below the folder, size)."""
-
-    def rows(item: Any, below: str) -> Iterator[tuple[str, str, int]]:
-        if item["class"] == "File":
-            yield item["location"], below + item["basename"], item["size"]
-        else:
-            for inner in item["listing"]:
-                yield from rows(inner, f"{below}{item['basename']}/")
-
-    if isinstance(value, dict) and value["class"] == "Directory":
-        return {"folder": value["basename"], "files": [row for inner in value["listing"] for row in rows(inner, "")]}
-    items = value if isinstance(value, list) else [value]
-    return {"folder": "", "files": [row for item in items for row in rows(item, "")]}
-
-
 def fingerprint(
     template: Template, image: str, parameters: Mapping[str, Any], queries: Queries | None
 ) -> str:
@@ -169,7 +176,9 @@ def _content(value: Any) -> Any:
     rest = {key: item for key, item in value.items() if key != "location"}
     if path.is_dir():
         files = (file for file in path.rglob("*") if file.is_file())
-        stats = sorted((f.relative_to(path).as_posix(), f.stat().st_size, f.stat().st_mtime_ns) for f in files)
+        stats = sorted(
+            (f.relative_to(path).as_posix(), f.stat().st_size, f.stat().st_mtime_ns) for f in files
+        )
         return {**rest, "files": stats}
     return {**rest, "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None}
 
@@ -221,7 +230,7 @@ def job_order(
         "run": common.run,
         **common.parameters,
         **licence,
-        "units": [one.record_for_stage_in(stage_in, template.file_inputs) if stage_in else one.record() for one in orders],
+        "units": [one.record_for_stage_in(stage_in) if stage_in else one.record() for one in orders],
     }
 
 

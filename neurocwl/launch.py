@@ -56,10 +56,21 @@ class Means:
     def stage_in(self) -> dict[str, bool] | None:
         """How a step of the workflow's own reads the dataset, where Toil's own reading does not do."""
         access = self.dataset_access
-        return None if access.sign and not access.requester_pays else {"sign": access.sign, "requester_pays": access.requester_pays}
+        return (
+            None
+            if access.sign and not access.requester_pays
+            else {"sign": access.sign, "requester_pays": access.requester_pays}
+        )
 
 
-def launch(plan: Plan, request: Request, dataset: Location, output: Location, means: Means, say: Callable[[str], None]) -> status.Status:
+def launch(
+    plan: Plan,
+    request: Request,
+    dataset: Location,
+    output: Location,
+    means: Means,
+    say: Callable[[str], None],
+) -> status.Status:
     """Run every unit of the plan that is ready; returns the true state of all.
 
     Raises Busy when another launch writes to the output, InfrastructureError when Toil cannot run.
@@ -80,7 +91,9 @@ def launch(plan: Plan, request: Request, dataset: Location, output: Location, me
                 _clear_rehearsal(output, say)
             runs.write(output, run)
             try:
-                _run_shards([planned.order for planned in plan.of(READY)], request, run, output, means, folder, stop)
+                _run_shards(
+                    [planned.order for planned in plan.of(READY)], request, run, output, means, folder, stop
+                )
             except BaseException as error:
                 stop.broken(error)
                 raise
@@ -158,7 +171,9 @@ class _Stop(threading.Event):
             yield
             return
         numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # under nohup a closed terminal ends nothing
+        if (
+            signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        ):  # under nohup a closed terminal ends nothing
             numbers.append(signal.SIGHUP)
         before = {number: signal.signal(number, handle) for number in numbers}
         try:
@@ -190,7 +205,13 @@ def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], o
 
 
 def _run_shards(
-    orders: Sequence[Order], request: Request, run: Run, output: Location, means: Means, folder: Path, stop: _Stop
+    orders: Sequence[Order],
+    request: Request,
+    run: Run,
+    output: Location,
+    means: Means,
+    folder: Path,
+    stop: _Stop,
 ) -> None:
     """One Toil workflow per shard, one after the other; each one's files go to the output as well."""
     image = request.image if request.image != request.template.image else None
@@ -215,7 +236,13 @@ def _run_shards(
             content = as_json(job_order(shard, request.template, common, means.stage_in))
             (place / "job-order.json").write_bytes(content)
             output.write(f"{RUNS}{run.run}/job-order-{number:03}.json", content)
-            leader = toil.Leader(place / "workflow.cwl", place / "job-order.json", place, _environment(run, means), _options(means))
+            leader = toil.Leader(
+                place / "workflow.cwl",
+                place / "job-order.json",
+                place,
+                _environment(run, means),
+                _options(means),
+            )
             try:
                 code = _follow(leader, shard, run, output, shown, stop)
             finally:
@@ -225,7 +252,9 @@ def _run_shards(
                 _explain(leader, shard, run, output, shown)
 
 
-def _follow(leader: toil.Leader, shard: Sequence[Order], run: Run, output: Location, shown: Display, stop: _Stop) -> int:
+def _follow(
+    leader: toil.Leader, shard: Sequence[Order], run: Run, output: Location, shown: Display, stop: _Stop
+) -> int:
     def ended(index: int) -> None:
         unit = shard[index].unit.name
         shown.ended(unit, read_receipt(output, unit))
@@ -238,7 +267,9 @@ def _explain(leader: toil.Leader, shard: Sequence[Order], run: Run, output: Loca
     """Toil failed: say for which units, or raise when it never got to any."""
     lost = [order.unit.name for order in shard]
     states = read_states(output, lost)
-    lost = [unit for unit in lost if unit not in states or not (r := states[unit].receipt) or r.run != run.run]
+    lost = [
+        unit for unit in lost if unit not in states or not (r := states[unit].receipt) or r.run != run.run
+    ]
     words = last_error(leader.log.read_text(errors="replace"))
     if len(lost) == len(shard):
         raise InfrastructureError(
@@ -258,7 +289,9 @@ def last_error(log: str) -> str:
 
 
 def _environment(run: Run, means: Means) -> dict[str, str]:
-    path = os.pathsep.join((str(containers.wrapper_folder()), str(toil.executable().parent), os.environ.get("PATH", "")))
+    path = os.pathsep.join(
+        (str(containers.wrapper_folder()), str(toil.executable().parent), os.environ.get("PATH", ""))
+    )
     return {
         **means.access.environment(),
         **containers.environment(run.run, run.output),
@@ -278,4 +311,6 @@ def _work_folder(parent: Path, run: Run) -> Path:
         parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Path(tempfile.mkdtemp(prefix=f"neurocwl-{run.run}-", dir=parent))
     except OSError as error:
-        raise InfrastructureError(f"--work-dir {parent}: {error.strerror}; name a folder that can be written") from error
+        raise InfrastructureError(
+            f"--work-dir {parent}: {error.strerror}; name a folder that can be written"
+        ) from error

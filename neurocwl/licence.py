@@ -48,7 +48,9 @@ def _check(source: str, value: str, access: Access) -> None:
         except FileNotFoundError:
             data = None
         except OSError as error:
-            raise BadInput(f"{source} {value}: cannot be read ({error.strerror}); name a readable file") from error
+            raise BadInput(
+                f"{source} {value}: cannot be read ({error.strerror}); name a readable file"
+            ) from error
     if data is None:
         raise BadInput(f"{source} {value}: there is no such file")
     if len(data) > MOST:

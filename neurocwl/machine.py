@@ -34,7 +34,9 @@ def here(work: Path) -> Machine:
     return Machine(len(os.sched_getaffinity(0)), memory // MIB, shutil.disk_usage(folder).free // MIB)
 
 
-def resources(template: Template, parameters: Mapping[str, Any], machine: Machine, rehearsal: bool) -> tuple[dict[str, int], list[str]]:
+def resources(
+    template: Template, parameters: Mapping[str, Any], machine: Machine, rehearsal: bool
+) -> tuple[dict[str, int], list[str]]:
     """What each unit asks for on this machine, and what to tell the user about it.
 
     More CPUs than there are become those that there are: the tool is slower, not wrong.
@@ -50,10 +52,14 @@ def resources(template: Template, parameters: Mapping[str, Any], machine: Machin
         if value < 1:
             raise BadInput(f"--{name.replace('_', '-')} {value}: must be 1 or more")
     if rehearsal:
-        wanted |= {name: value for name, value in REHEARSAL.items() if name in wanted and name not in parameters}
+        wanted |= {
+            name: value for name, value in REHEARSAL.items() if name in wanted and name not in parameters
+        }
     told = []
     if wanted.get("cpus", 1) > machine.cpus:
-        told.append(f"{wanted['cpus']} CPUs per unit wanted, {machine.cpus} are here: units run on {machine.cpus}")
+        told.append(
+            f"{wanted['cpus']} CPUs per unit wanted, {machine.cpus} are here: units run on {machine.cpus}"
+        )
         wanted["cpus"] = machine.cpus
     if wanted.get("memory_mib", 0) > machine.memory_mib:
         raise BadInput(

@@ -62,7 +62,12 @@ def _parameter(name: str, spec: Any, words: Sequence[str]) -> Parameter:
     spec = spec if isinstance(spec, Mapping) else {"type": spec}
     kind, many, choices = _kind(spec["type"])
     return Parameter(
-        name, kind, many, choices or tuple(words), spec.get("default"), spec.get("doc") or spec.get("label") or ""
+        name,
+        kind,
+        many,
+        choices or tuple(words),
+        spec.get("default"),
+        spec.get("doc") or spec.get("label") or "",
     )
 
 
@@ -193,7 +198,9 @@ def _check_type(parameter: Parameter, value: Any, where: str) -> None:
     if value is None:
         return
     if parameter.many != isinstance(value, list):
-        raise BadInput(f"{where}: {value!r} is {'no' if parameter.many else 'a'} list; write {'a list' if parameter.many else 'one value'}")
+        raise BadInput(
+            f"{where}: {value!r} is {'no' if parameter.many else 'a'} list; write {'a list' if parameter.many else 'one value'}"
+        )
     for item in value if isinstance(value, list) else [value]:
         if parameter.choices and item not in parameter.choices:
             raise BadInput(f"{where}: {item!r} is not one of {', '.join(parameter.choices)}")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from neurocwl.bids import Dataset, Entry, Problem
@@ -118,14 +118,16 @@ def make(
         Problem(name, "WITHDRAWN", "has results at the output but is not in the dataset") for name in gone
     ]
     found = {(p.path, p.code): p for p in (*dataset.problems, *problems, *_twins(dataset), *withdrawn)}
-    return Plan(location.url, output.url if output else None, template.pipeline, tuple(planned), tuple(found.values()))
+    return Plan(
+        location.url, output.url if output else None, template.pipeline, tuple(planned), tuple(found.values())
+    )
 
 
 def _with_history(one: Order, state: UnitState, request: Request) -> Order:
     fault = (request.faults or {}).get(one.unit.name, "")
     previous = state.receipt.tag if state.receipt else None
     rehearsal = fault if request.rehearsal else None
-    return Order(one.unit, one.inputs, one.files, one.size, one.task_key, previous, rehearsal)
+    return replace(one, previous=previous, rehearsal=rehearsal)
 
 
 def _decide(one: Order, state: UnitState, request: Request) -> tuple[str, str]:

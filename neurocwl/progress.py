@@ -100,8 +100,12 @@ class Live:
         from rich.progress_bar import ProgressBar
         from rich.text import Text
 
-        shown = ", ".join(self.units[:8]) + (f" and {len(self.units) - 8} more" if len(self.units) > 8 else "")
-        bar = ProgressBar(total=max(self.tally.total, 1), completed=self.tally.done + self.tally.failed, width=60)
+        shown = ", ".join(self.units[:8]) + (
+            f" and {len(self.units) - 8} more" if len(self.units) > 8 else ""
+        )
+        bar = ProgressBar(
+            total=max(self.tally.total, 1), completed=self.tally.done + self.tally.failed, width=60
+        )
         return Group(bar, Text(self.tally.line), Text(f"running: {shown or 'nothing yet'}", style="dim"))
 
     def ended(self, unit: str, receipt: Receipt | None) -> None:

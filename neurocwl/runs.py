@@ -33,7 +33,9 @@ class Run:
     rehearsal: bool
     parameters: Mapping[str, Any]
     resources: Mapping[str, int]
-    units: list[Mapping[str, Any]] = field(default_factory=list)  # the plan of each: unit, status, reason, ...
+    units: list[Mapping[str, Any]] = field(
+        default_factory=list
+    )  # the plan of each: unit, status, reason, ...
     message: str = ""
 
 
@@ -49,7 +51,9 @@ def now() -> str:
 
 def write(output: Location, run: Run) -> None:
     """Write run.json."""
-    output.write(f"{RUNS}{run.run}/run.json", (json.dumps(asdict(run), indent=1, ensure_ascii=False) + "\n").encode())
+    output.write(
+        f"{RUNS}{run.run}/run.json", (json.dumps(asdict(run), indent=1, ensure_ascii=False) + "\n").encode()
+    )
 
 
 def latest(output: Location) -> Run:

@@ -125,7 +125,9 @@ def explain(error: Exception, url: str, access: Access) -> Exception:
         return BadInput(
             f"{url}: no AWS credentials found; run `aws configure`, set AWS_PROFILE, or use --no-sign-request for a public bucket"
         )
-    if isinstance(error, boto.EndpointConnectionError | boto.ConnectionError | boto.HTTPClientError | HTTPError):
+    if isinstance(
+        error, boto.EndpointConnectionError | boto.ConnectionError | boto.HTTPClientError | HTTPError
+    ):
         return InfrastructureError(
             f"{url}: cannot reach S3 ({error}); check the network and AWS_ENDPOINT_URL"
         )
@@ -187,13 +189,13 @@ def _fetcher(s3: "S3Client", bucket: str, prefix: str, payer: Any) -> Callable[[
     headers = {"x-amz-request-payer": "requester"} if payer else {}
 
     def fetch(after: str) -> Page:
-        parameters = {"Bucket": bucket, "Prefix": prefix, "StartAfter": after, "EncodingType": "url", **payer}
-        url = s3.generate_presigned_url("list_objects_v2", Params=parameters, ExpiresIn=3600)
+        where: Any = {"Bucket": bucket, "Prefix": prefix, "StartAfter": after, "MaxKeys": PAGE, **payer}
+        url = s3.generate_presigned_url("list_objects_v2", Params={**where, "EncodingType": "url"}, ExpiresIn=3600)
         answer = pool.request("GET", url, headers=headers)
         if answer.status == 200 and b"ListBucketResult" in answer.data:
             return _parse(answer.data), b"<IsTruncated>true</IsTruncated>" in answer.data
         # boto3 follows redirects to other regions, renews credentials, and says what is wrong
-        page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after, **payer)
+        page = s3.list_objects_v2(**where)
         keys = [(k["Key"], k.get("ETag", "").strip('"'), k["Size"]) for k in page.get("Contents", [])]
         return keys, bool(page.get("IsTruncated"))
 

@@ -35,10 +35,22 @@ def running(log: Path) -> Iterator[dict[str, str]]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    environment = {**os.environ, **variables, "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3"}
+    environment = {
+        **os.environ,
+        **variables,
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "SERVICES": "s3",
+    }
     with log.open("wb") as out:
         server = subprocess.Popen(
-            [str(program)], stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=environment, cwd=log.parent, start_new_session=True
+            [str(program)],
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            cwd=log.parent,
+            start_new_session=True,
         )
         try:
             _wait_for(f"http://127.0.0.1:{port}/", server, log)

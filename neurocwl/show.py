@@ -27,7 +27,9 @@ def _console(stream: TextIO) -> "Console":
     return Console(file=stream, width=None if stream.isatty() else 200, highlight=False, soft_wrap=True)
 
 
-def _table(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[str]], styles: Mapping[str, str] = COLOURS) -> None:
+def _table(
+    stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[str]], styles: Mapping[str, str] = COLOURS
+) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -43,7 +45,9 @@ def plan(made: "Plan", *, brief: bool = False, stream: TextIO | None = None) -> 
     out = stream or sys.stdout
     shown = [u for u in made.units if not brief or u.status == "incomplete"]
     if shown:
-        rows = [(u.unit.name, u.status, str(u.order.files), human(u.order.size), u.reason) for u in shown[:ROWS]]
+        rows = [
+            (u.unit.name, u.status, str(u.order.files), human(u.order.size), u.reason) for u in shown[:ROWS]
+        ]
         _table(out, ("unit", "status", "files", "size", "why"), rows)
         _more(out, len(shown))
     ready = made.of("ready")
@@ -72,13 +76,26 @@ def status(found: "Status", *, stream: TextIO) -> None:
     from neurocwl.status import ORDER, summary
 
     units = sorted(found.units, key=lambda u: (ORDER.index(u.status), u.unit))
-    rows = [(u.unit, u.status, str(u.files or ""), human(u.size) if u.files else "", str(u.attempts or ""), _short(u.reason)) for u in units[:ROWS]]
+    rows = [
+        (
+            u.unit,
+            u.status,
+            str(u.files or ""),
+            human(u.size) if u.files else "",
+            str(u.attempts or ""),
+            _short(u.reason),
+        )
+        for u in units[:ROWS]
+    ]
     _table(stream, ("unit", "status", "files", "size", "attempts", "why"), rows)
     _more(stream, len(units))
     run = found.run
     state = found.as_dict()["state"]
     rehearsal = " REHEARSAL: these are no results." if run.rehearsal else ""
-    print(f"{run.pipeline}: {summary(found.counts)}. Run {run.run}: {state}.{rehearsal} {run.message}".rstrip(), file=stream)
+    print(
+        f"{run.pipeline}: {summary(found.counts)}. Run {run.run}: {state}.{rehearsal} {run.message}".rstrip(),
+        file=stream,
+    )
 
 
 def next_steps(found: "Status") -> None:
@@ -96,7 +113,12 @@ def verification(found: "Verification") -> None:
     """The paths that do not hold, and the counts."""
     if found.wrong:
         rows = [(f.verdict, f.path, f.unit or "", f.detail) for f in found.wrong[:ROWS]]
-        _table(sys.stdout, ("verdict", "path", "unit", "detail"), rows, {"missing": "red", "differing": "red", "extra": "yellow"})
+        _table(
+            sys.stdout,
+            ("verdict", "path", "unit", "detail"),
+            rows,
+            {"missing": "red", "differing": "red", "extra": "yellow"},
+        )
         _more(sys.stdout, len(found.wrong))
     counts = {v: found.count(v) for v in ("equal", "missing", "differing", "extra")}
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
@@ -107,13 +129,20 @@ def validator(report: Mapping[str, Any]) -> None:
     """What the official validator found."""
     for kind in ("errors", "warnings"):
         for issue in report[kind][:20]:
-            print(f"  validator {kind[:-1]} {issue['code']}: {issue['path']} {issue.get('message', '')}".rstrip())
+            print(
+                f"  validator {kind[:-1]} {issue['code']}: {issue['path']} {issue.get('message', '')}".rstrip()
+            )
     print(f"BIDS validator: {len(report['errors'])} errors, {len(report['warnings'])} warnings")
 
 
 def pipelines(found: Sequence[Template]) -> None:
     """One line per pipeline."""
-    _table(sys.stdout, ("pipeline", "unit", "image", "what"), [(t.pipeline, t.unit, t.image, t.label) for t in found], {})
+    _table(
+        sys.stdout,
+        ("pipeline", "unit", "image", "what"),
+        [(t.pipeline, t.unit, t.image, t.label) for t in found],
+        {},
+    )
 
 
 def pipeline(template: Template) -> None:
@@ -121,7 +150,13 @@ def pipeline(template: Template) -> None:
     print(f"{template.pipeline}: {template.label}\n\n{template.doc.strip()}\n")
     print(f"unit: {template.unit}\nimage: {template.image}\ntool: {template.tool_file}")
     for requirement in template.requires:
-        condition = f" (unless {requirement.unless})" if requirement.unless else f" (when {requirement.when})" if requirement.when else ""
+        condition = (
+            f" (unless {requirement.unless})"
+            if requirement.unless
+            else f" (when {requirement.when})"
+            if requirement.when
+            else ""
+        )
         print(f"needs: {requirement.name}{condition}")
     for parameter in parameters_of(template).values():
         kind = "|".join(parameter.choices) or parameter.type + ("..." if parameter.many else "")

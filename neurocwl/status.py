@@ -71,7 +71,11 @@ class Status:
             "dataset": self.run.dataset,
             "output": self.run.output,
             "rehearsal": self.run.rehearsal,
-            "state": "running" if self.alive else self.run.status if self.run.status != "running" else "broken",
+            "state": "running"
+            if self.alive
+            else self.run.status
+            if self.run.status != "running"
+            else "broken",
             "started": self.run.started,
             "ended": self.run.ended,
             "counts": self.counts,
@@ -86,7 +90,9 @@ def read(output: Location, run: Run) -> Status:
     states = read_states(output)
     planned = {unit["unit"]: unit for unit in run.units}
     units = [_status(plan, states.get(name, UnitState(None)), run, alive) for name, plan in planned.items()]
-    units += [_status({"unit": name}, states[name], run, alive) for name in sorted(set(states) - set(planned))]
+    units += [
+        _status({"unit": name}, states[name], run, alive) for name in sorted(set(states) - set(planned))
+    ]
     return Status(run, alive, tuple(units))
 
 
@@ -114,7 +120,9 @@ def _judged(plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool) ->
         return RUNNING, "its outputs are being delivered"
     if state.staging is not None and not alive:
         return CUT_OFF, "cut off while its outputs were delivered; launch again"
-    fresh = receipt is not None and state.staging is None and (planned in (None, DONE) or receipt.run == run.run)
+    fresh = (
+        receipt is not None and state.staging is None and (planned in (None, DONE) or receipt.run == run.run)
+    )
     if receipt is not None and fresh:
         return receipt.status, receipt.reason
     if alive:

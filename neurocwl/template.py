@@ -179,7 +179,9 @@ def _validated(file: Path) -> dict[str, Any]:
     except (SchemaSaladException, UnicodeDecodeError) as error:
         raise BadInput(f"{file} is not a valid job template:\n{error}") from error
     if not isinstance(raw, dict):
-        raise BadInput(f"{file} is not a valid job template: it must be one map that begins with class: JobTemplate")
+        raise BadInput(
+            f"{file} is not a valid job template: it must be one map that begins with class: JobTemplate"
+        )
     return raw
 
 
@@ -204,7 +206,9 @@ def _tool(file: Path) -> dict[str, Any]:
 
 def _binding(file: Path, name: str, spec: Any) -> Binding:
     if not isinstance(spec, Mapping):
-        raise BadInput(f"{file}: bind.{name} is {spec!r}; write {{{BINDING_KINDS[1]}: {{suffix: T1w}}}} or another kind")
+        raise BadInput(
+            f"{file}: bind.{name} is {spec!r}; write {{{BINDING_KINDS[1]}: {{suffix: T1w}}}} or another kind"
+        )
     kinds = [kind for kind in BINDING_KINDS if kind in spec]
     if len(kinds) != 1:
         raise BadInput(f"{file}: bind.{name} must have exactly one of {', '.join(BINDING_KINDS)}")
@@ -212,7 +216,9 @@ def _binding(file: Path, name: str, spec: Any) -> Binding:
     value = spec[kind]
     unknown = set(spec) - {kind, "query", "when"}
     if unknown:
-        raise BadInput(f"{file}: bind.{name} has {', '.join(sorted(unknown))}, which nobody knows; leave it out")
+        raise BadInput(
+            f"{file}: bind.{name} has {', '.join(sorted(unknown))}, which nobody knows; leave it out"
+        )
     if kind == "label":
         if value not in LABELS:
             raise BadInput(f"{file}: bind.{name}.label is {value!r}; it must be one of {', '.join(LABELS)}")
@@ -233,7 +239,12 @@ def _misfits(template: Template) -> Iterator[str]:
         yield f"unit is {template.unit!r}; it must be one of {', '.join(UNIT_KINDS)}"
     if template.deliver not in ("success", "always"):
         yield f"deliver is {template.deliver!r}; it must be success or always"
-    used = {*template.bind, *template.choices, *template.selection.values(), *([template.licence] if template.licence else [])}
+    used = {
+        *template.bind,
+        *template.choices,
+        *template.selection.values(),
+        *([template.licence] if template.licence else []),
+    }
     terms = [term for rule in template.rules for term in (*rule.exclusive, *rule.needs, rule.option) if term]
     used |= {term.partition("=")[0] for term in terms}  # a term is an input, or input=value
     used |= {name for r in template.requires for name in (r.unless, r.when) if name}

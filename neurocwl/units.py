@@ -146,7 +146,11 @@ def _lacks(
         if label is not None and not _LABEL.fullmatch(label):
             yield f"a BIDS {what} label ({label!r} may hold letters, digits and + only: rename the folder)"
             return
-    wanted = [s.removeprefix("ses-") for s in selection.sessions] if template.unit == "participant" else [unit.session]
+    wanted = (
+        [s.removeprefix("ses-") for s in selection.sessions]
+        if template.unit == "participant"
+        else [unit.session]
+    )
     absent = [session for session in wanted if session is not None and session not in participant.sessions]
     yield from (f"session ses-{session}" for session in absent)
     if absent and template.unit == "session":

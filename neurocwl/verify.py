@@ -88,7 +88,11 @@ def verify(output: Location, run: Run, *, deep: bool) -> Verification:
     for path in sorted(set(found) - {written.path for written, _ in promised}):
         if path.endswith("/") or _is_ours(path):
             continue
-        detail = "written by an attempt that was cut off; launch again" if path in unfinished else "no receipt names it"
+        detail = (
+            "written by an attempt that was cut off; launch again"
+            if path in unfinished
+            else "no receipt names it"
+        )
         findings.append(Finding(path, EXTRA, None, detail))
     return Verification(status, tuple(findings), deep)
 
@@ -106,7 +110,9 @@ def _promised(output: Location, states: Mapping[str, UnitState]) -> Iterator[tup
         shared = json.loads(output.read(SHARED) or b'{"manifest": []}')
         yield from ((Written(**entry), None) for entry in shared["manifest"])
     except (ValueError, KeyError, TypeError) as error:
-        raise InfrastructureError(f"{output.url}/{SHARED} is damaged ({error!r}); launch again: it is written anew") from error
+        raise InfrastructureError(
+            f"{output.url}/{SHARED} is damaged ({error!r}); launch again: it is written anew"
+        ) from error
     for unit, state in states.items():
         if state.receipt:
             logs = [Written(**entry) for attempt in state.receipt.attempts for entry in attempt["logs"]]
@@ -114,7 +120,9 @@ def _promised(output: Location, states: Mapping[str, UnitState]) -> Iterator[tup
             yield from ((written, unit) for written in mine.values())
 
 
-def _compare(output: Location, entry: Entry | None, written: Written, unit: str | None, deep: bool) -> Finding:
+def _compare(
+    output: Location, entry: Entry | None, written: Written, unit: str | None, deep: bool
+) -> Finding:
     path = written.path
     if entry is None:
         return Finding(path, MISSING, unit)

@@ -76,12 +76,19 @@ def dataset_workflow(
                     "unit_context": {"source": "unit", "valueFrom": "$(self.context)"},
                     **passed,
                     **{
-                        name: f"stage_in/{name}" if name in brought else {"source": "unit", "valueFrom": f"$(self.{name})"}
+                        name: f"stage_in/{name}"
+                        if name in brought
+                        else {"source": "unit", "valueFrom": f"$(self.{name})"}
                         for name in template.bind
                     },
                     **{name: name for name in parameters},
                 },
-                "out": [*template.outputs, *template.logs, "exit_code", *(f"passed_{name}" for name in PASSED)],
+                "out": [
+                    *template.outputs,
+                    *template.logs,
+                    "exit_code",
+                    *(f"passed_{name}" for name in PASSED),
+                ],
             },
             "stage_out": {
                 "run": stage_out,

@@ -21,7 +21,7 @@ PART = 16 << 20  # bytes; S3 takes 10,000 parts, so parts of larger files grow
 TRANSFERS = 16
 
 
-class LostRace(Exception):  # noqa: N818 - it is no error: the other attempt goes on
+class LostRace(Exception):
     """Another attempt of the same unit committed first."""
 
 

@@ -59,7 +59,7 @@ def packed(data: Array, affine: Array = AFFINE, tr: float = 2.0, unit: str = "se
     made.header["vox_offset"], made.header["magic"] = 352, b"n+1"
     for name, value in fields.items():
         made.header[name] = value
-    return bytes(made.header.binaryblock) + bytes(4) + data.tobytes(order="F")
+    return bytes(made.header.binaryblock + bytes(4) + data.tobytes(order="F"))
 
 
 SOUND, SERIES = packed(head()), packed(run())

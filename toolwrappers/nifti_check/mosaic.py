@@ -170,7 +170,8 @@ def title_strip(image: CheckedImage) -> Picture:
         f"{row['voxel_size']} mm",
         row["orientation"] or "orientation unknown",
     ]
-    facts += [f"{name} {row[name]:.4g}" for name in ("tr", "min", "max", "mean") if row.get(name) is not None]
+    facts += [f"TR {row['tr']:.4g} s"] if row["tr"] else []
+    facts += [f"{name} {row[name]:.4g}" for name in ("min", "max", "mean") if row.get(name) is not None]
     draw.text((20, 46), "     ".join(facts), FAINT, font(17))
     for number, (text, line_colour) in enumerate(lines):
         draw.text((20, 71 + 20 * number), text, line_colour, font(15))
