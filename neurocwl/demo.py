@@ -203,7 +203,10 @@ class DemoError(NeurocwlError):
     """A command of the demo did not end with 0."""
 
     def __init__(self, line: str, code: int) -> None:
-        super().__init__(f"the demo did not hold: exit code {code} from: {line}")
+        kept = os.environ.get("S3_DATA_DIR", "")
+        super().__init__(
+            f"the demo did not hold: exit code {code} from: {line}\nthe objects, with the logs, are kept in {kept}"
+        )
         self.exit_code = code
 
 

@@ -98,8 +98,7 @@ inputs:
     inputBinding:
       prefix: --tr-tolerance
   ignore:
-    type: string[]
-    default: []
+    type: string[]?
     doc: |
       Codes of findings to leave out, such as VOXEL_SIZE_RANGE for ex vivo images. The data dictionary of the table
       lists the codes.

@@ -56,8 +56,7 @@ inputs:
     default: 0.001
     doc: Largest difference in seconds between the TR of the header and RepetitionTime of the sidecar.
   ignore:
-    type: string[]
-    default: []
+    type: string[]?
     doc: |
       Codes of findings to leave out, such as VOXEL_SIZE_RANGE for ex vivo images. The data dictionary of the table
       lists the codes.
@@ -128,7 +127,7 @@ steps:
         tr_tolerance:
           type: double
         ignore:
-          type: string[]
+          type: string[]?
         cpus:
           type: int
         memory_mib:
@@ -257,8 +256,7 @@ steps:
                 inputBinding:
                   prefix: --tr-tolerance
               ignore:
-                type: string[]
-                default: []
+                type: string[]?
                 doc: |
                   Codes of findings to leave out, such as VOXEL_SIZE_RANGE for ex vivo images. The data dictionary of the table
                   lists the codes.

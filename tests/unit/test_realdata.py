@@ -37,13 +37,20 @@ def test_the_official_validator_finds_no_error_in_names_sidecars_and_headers(dat
 def test_nifti_check_finds_nothing_but_that_the_runs_are_short(
     dataset: Path, tmp_path: Path, participant: str
 ) -> None:
-    script = assets.path("toolwrappers") / "nifti_check.py"
     place = ["--bids-dir", str(dataset), "--participant-label", participant, "--out-dir", str(tmp_path)]
 
-    done = subprocess.run([sys.executable, str(script), *place], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "nifti_check", *place],
+        cwd=assets.path("toolwrappers"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert done.returncode == 0, done.stderr
-    report = json.loads((tmp_path / f"sub-{participant}/sub-{participant}_desc-check_report.json").read_text())
+    report = json.loads(
+        (tmp_path / f"sub-{participant}/sub-{participant}_desc-check_report.json").read_text()
+    )
     assert {finding["code"] for finding in report["findings"]} == {"FEW_VOLUMES"}
 
 
@@ -62,7 +69,9 @@ def test_no_two_participants_have_the_same_voxels(dataset: Path, stem: str) -> N
     assert len(voxels) == len(PARTICIPANTS)
 
 
-def test_the_mirrored_participant_has_left_and_right_exchanged_in_voxels_and_directions(dataset: Path) -> None:
+def test_the_mirrored_participant_has_left_and_right_exchanged_in_voxels_and_directions(
+    dataset: Path,
+) -> None:
     kept, mirrored = (image(dataset, participant, IMAGES[2]) for participant in ("01", "03"))
     axis = int(abs(kept.affine[0, :3]).argmax())
     expected = np.flip(np.asarray(kept.dataobj, float), axis) * 0.9

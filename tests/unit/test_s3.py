@@ -7,7 +7,7 @@ import threading
 import urllib.request
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from neurocwl.s3 import Access
 from neurocwl.storage import open_location
 from tests.conftest import S3
 
+SIGNED = Access()
 ODD_KEYS = [
     "a b/c d.txt", "plus+sign/+", "percent%41/100%", "ünï/日本語/e\u0301", "amp&amp;/&", "less<than>/x", "quote\"'/x",
     "folder/", "folder/marker/", "dots/../up", "./here", "//double//", "sub-01.html", "sub-01/", "sub-01/anat/x",
@@ -35,12 +36,12 @@ def put(server: S3, bucket: str, keys: Iterable[str]) -> None:
     host = server.endpoint.removeprefix("http://")
 
     def some(part: list[str]) -> None:
-        connection = http.client.HTTPConnection(host)
-        for key in part:
-            connection.request("PUT", f"/{bucket}/{quote(key, safe='/')}", body=str(len(key)))
-            answer = connection.getresponse()
-            assert answer.status == 200, (key, answer.read())
-            answer.read()
+        with closing(http.client.HTTPConnection(host)) as connection:
+            for key in part:
+                connection.request("PUT", f"/{bucket}/{quote(key, safe='/')}", body=str(len(key)))
+                answer = connection.getresponse()
+                assert answer.status == 200, (key, answer.read())
+                answer.read()
 
     keys = list(keys)
     with ThreadPoolExecutor(4) as pool:
@@ -53,7 +54,7 @@ def by_boto3(server: S3, bucket: str, prefix: str = "") -> list[Entry]:
     return sorted(Entry(i["Key"][len(prefix) :], i["Size"], i["ETag"].strip('"')) for i in items)
 
 
-def listed(server: S3, bucket: str, prefix: str = "", access: Access = Access()) -> list[Entry]:
+def listed(server: S3, bucket: str, prefix: str = "", access: Access = SIGNED) -> list[Entry]:
     return sorted(s3.list_entries(server.client(), bucket, prefix, access))
 
 
@@ -238,7 +239,7 @@ def test_pages_of_other_servers_are_read(page: str, found: list[tuple[str, str, 
 # Errors
 
 
-def refused(url: str, access: Access = Access()) -> BaseException:
+def refused(url: str, access: Access = SIGNED) -> BaseException:
     with pytest.raises((BadInput, InfrastructureError)) as caught:
         list(open_location(url, access).entries())
     return caught.value

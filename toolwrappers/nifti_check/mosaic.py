@@ -74,7 +74,7 @@ def slice_strips(header: Header, voxels: Voxels) -> list[Picture]:
         places = nib.affines.apply_affine(turned, centres)[:, axis]
         strips.append(
             row_strip(
-                name, pictures, [f"{'xyz'[axis]} {mm:.0f}" for mm in places], sides if oriented else "  "
+                name, pictures, [f"{'xyz'[axis]} {round(mm)}" for mm in places], sides if oriented else "  "
             )
         )
     return strips
@@ -119,7 +119,8 @@ def row_strip(name: str, pictures: Sequence[Picture], places: Sequence[str], sid
         strip.paste(picture, (middle - picture.width // 2, 4))
         draw.text((middle, height + 5), place, FAINT, font(13), "ma")
     for x, letter in zip((MARGIN + 9, MARGIN + CELL - 9), sides, strict=True):
-        draw.text((x, 4 + height // 2), letter, COLOURS[WARNING], font(16), "mm")
+        where = (x, 4 + height // 2)
+        draw.text(where, letter, COLOURS[WARNING], font(16), "mm", stroke_width=2, stroke_fill=BACKGROUND)
     return strip
 
 
