@@ -10,8 +10,13 @@ from typing import Any
 def load(file: Path) -> dict[str, Any]:
     """Read a CWL, YAML or JSON file as plain data; $include is left as it stands."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
-    return dict(YAML(typ="safe").load(file.read_text(encoding="utf-8")))
+    text = file.read_text(encoding="utf-8")
+    try:
+        return dict(YAML(typ="safe").load(text))
+    except YAMLError:  # libyaml refuses {type: int?}, which is YAML, and which cwltool reads
+        return dict(YAML(typ="safe", pure=True).load(text))
 
 
 def as_yaml(document: Mapping[str, Any]) -> str:

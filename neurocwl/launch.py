@@ -86,7 +86,7 @@ def launch(
     folder = _work_folder(means.work_dir, run)
     try:
         with lease.held(output, run.run, stop), stop.on_signals():
-            containers.end("neurocwl.output", containers.labels(run.run, output.url)["neurocwl.output"])
+            _end_what_a_killed_launch_left(run, output)
             if not request.rehearsal:
                 _clear_rehearsal(output, say)
             runs.write(output, run)
@@ -109,6 +109,13 @@ def launch(
         else:
             shutil.rmtree(folder, ignore_errors=True)
     return status.read(output, run)
+
+
+def _end_what_a_killed_launch_left(run: Run, output: Location) -> None:
+    """End the leader, workers and containers on this machine that still work for this output."""
+    digest = containers.labels(run.run, output.url)["neurocwl.output"]
+    toil.end_strays(f"neurocwl.output={digest}")
+    containers.end("neurocwl.output", digest)
 
 
 def _clear_rehearsal(output: Location, say: Callable[[str], None]) -> None:

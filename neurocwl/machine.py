@@ -49,8 +49,9 @@ def resources(
         if name in known and parameters.get(name, known[name].default) is not None
     }
     for name, value in wanted.items():
-        if value < 1:
-            raise BadInput(f"--{name.replace('_', '-')} {value}: must be 1 or more")
+        least = 0 if name == "time_limit" else 1  # 0: no limit
+        if value < least:
+            raise BadInput(f"--{name.replace('_', '-')} {value}: must be {least} or more")
     if rehearsal:
         wanted |= {
             name: value for name, value in REHEARSAL.items() if name in wanted and name not in parameters

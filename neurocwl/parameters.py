@@ -261,11 +261,11 @@ def check(template: Template, values: Mapping[str, Any]) -> None:
 
     def in_force(term: str, *, counting_default: bool = False) -> bool:
         name, _, wanted = term.partition("=")
-        value = values.get(name)
+        default = known[name].default if name in known else None
+        value = values.get(name, default if counting_default else None)
         if wanted:
             return wanted in value if isinstance(value, list) else value == wanted
-        default = known[name].default if name in known and not counting_default else None
-        return is_set(value) and value != default
+        return is_set(value) and (counting_default or value != default)
 
     def option(term: str) -> str:
         name, _, wanted = term.partition("=")

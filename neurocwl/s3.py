@@ -125,9 +125,12 @@ def explain(error: Exception, url: str, access: Access) -> Exception:
         return BadInput(
             f"{url}: no AWS credentials found; run `aws configure`, set AWS_PROFILE, or use --no-sign-request for a public bucket"
         )
-    if isinstance(
-        error, boto.EndpointConnectionError | boto.ConnectionError | boto.HTTPClientError | HTTPError
-    ):
+    if isinstance(error, HTTPError):  # its own words hold the URL, signed for an hour
+        cause = type(getattr(error, "reason", None) or error).__name__
+        return InfrastructureError(
+            f"{url}: cannot reach S3 ({cause}); check the network and AWS_ENDPOINT_URL"
+        )
+    if isinstance(error, boto.EndpointConnectionError | boto.ConnectionError | boto.HTTPClientError):
         return InfrastructureError(
             f"{url}: cannot reach S3 ({error}); check the network and AWS_ENDPOINT_URL"
         )

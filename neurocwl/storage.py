@@ -189,11 +189,12 @@ class Folder:
                     continue
                 try:
                     found = item.stat()
-                except FileNotFoundError:
+                except OSError as error:
                     if item.is_symlink():  # a file of a DataLad clone whose content was not fetched
                         yield Entry(item.path[base:], 0, NOT_FETCHED)
-                    continue  # else it has gone since the folder was read
-                except OSError as error:
+                        continue
+                    if isinstance(error, FileNotFoundError):  # it has gone since the folder was read
+                        continue
                     raise BadInput(f"{item.path}: {error.strerror}; mend or remove it") from error
                 if stat.S_ISDIR(found.st_mode):
                     here, there = os.path.realpath(folder), os.path.realpath(item.path)

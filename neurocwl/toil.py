@@ -110,21 +110,27 @@ def run(
         end_tree(process)
         raise
     finally:
-        end_strays(leader.folder)
+        end_strays(str(leader.folder))
     _follow(leader.messages, seen, on_unit)
     return process.wait()
 
 
-def end_strays(folder: Path) -> int:
-    """Kill the workers of a leader that was killed: they would go on, and commit. Returns how many there were."""
+def end_strays(sign: str) -> int:
+    """Kill leaders and workers whose own leader or launcher was killed: they would go on, and commit.
+
+    sign: what stands in their command line (the leader's folder) or in their labels (NEUROCWL_LABELS, as
+    containers.environment writes them). Returns how many there were.
+    """
     import psutil
 
     found = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        if any("_toil_worker" in word for word in words) and any(str(folder) in word for word in words):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                found += [*process.children(recursive=True), process]
+        if not any("_toil_worker" in word or "toil-cwl-runner" in word for word in words[:3]):
+            continue
+        with contextlib.suppress(psutil.Error):
+            if any(sign in word for word in words) or sign in process.environ().get("NEUROCWL_LABELS", ""):
+                found += [process, *process.children(recursive=True)]
     for process in found:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

@@ -4,6 +4,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from neurocwl.bids import Dataset, File, Participant
@@ -14,6 +15,7 @@ from neurocwl.template import Binding, Requirement, Template, Where
 
 Queries = Mapping[str, Where]  # a BIDS filter file: query name -> filter
 
+DEEPEST = 64  # folders above a file
 _LABEL = re.compile(r"[0-9A-Za-z+]+")
 
 
@@ -110,7 +112,7 @@ def _units_of(participant: Participant, kind: str, selection: Selection) -> list
     tasks = [t.removeprefix("task-") for t in selection.tasks]
     files = [
         f
-        for f in participant.files
+        for f in _carriable(participant.files)
         if (not sessions or f.session is None or f.session in sessions)
         and (not tasks or f.entities.get("task", tasks[0]) in tasks)
     ]
@@ -130,6 +132,16 @@ def _units_of(participant: Participant, kind: str, selection: Selection) -> list
     if not sessions and any(f.datatype for f in outside):  # data beside the sessions is nobody else's
         units.insert(0, Unit(name, participant.label, None, outside))
     return units
+
+
+def _carriable(files: Sequence[File]) -> list[File]:
+    """The files that can lie in one folder tree: on S3 a key may be called as a folder, or lie absurdly deep.
+
+    Neither is BIDS: the dataset's problems name them.
+    """
+    folders = {f.path[: f.path.rfind("/")] for f in files}
+    folders |= {str(parent) for folder in folders for parent in PurePosixPath(folder).parents}
+    return [f for f in files if f.path not in folders and f.path.count("/") <= DEEPEST]
 
 
 def _lacks(

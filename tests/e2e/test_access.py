@@ -63,7 +63,7 @@ class Gate(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = forward
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = forward  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -121,14 +122,21 @@ def gate(server: S3, refuse: Any, seen: list[tuple[str, dict[str, str]]]) -> Ite
         def do_GET(self) -> None:
             path = self.path.removeprefix(server.endpoint)
             seen.append((path, {k.lower(): v for k, v in self.headers.items()}))
-            answer = refuse(path, seen[-1][1])
+            etag = ""
+            try:
+                answer = refuse(path, seen[-1][1])
+            except ConnectionAbortedError:
+                self.close_connection = True
+                return
             if answer is None:
-                request = urllib.request.Request(server.endpoint + path)
+                request = urllib.request.Request(server.endpoint + path, headers=dict(self.headers))
                 with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as real:
                     answer = real.status, real.read()
+                    etag = real.headers.get("ETag", "")
             self.send_response(answer[0])
             self.send_header("Content-Length", str(len(answer[1])))
             self.send_header("Content-Type", "application/xml")
+            self.send_header("ETag", etag)
             self.end_headers()
             self.wfile.write(answer[1])
 
@@ -191,11 +199,23 @@ def test_a_range_that_fails_is_asked_for_again_and_then_explained(
     with gate(aws, flaky, []) as endpoint:
         assert len(list(open_location(f"s3://{bucket}", Access(endpoint=endpoint)).entries())) == 20
     denied = lambda path, headers: (403, DENIED) if "start-after" in path else None  # noqa: E731
-    with (
-        gate(aws, denied, []) as endpoint,
-        pytest.raises(BadInput, match="access denied"),
-    ):
+    with gate(aws, denied, []) as endpoint, pytest.raises(BadInput, match="access denied"):
         list(open_location(f"s3://{bucket}", Access(endpoint=endpoint)).entries())
+
+
+def test_an_error_does_not_show_a_url_that_opens_the_bucket(aws: S3, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "PAGE", 5)
+    monkeypatch.setattr(urllib3.Retry, "sleep", lambda *_: None)
+    put(aws, bucket, [f"sub-{n}/x" for n in range(20)])
+
+    def breaks(path: str, headers: dict[str, str]) -> tuple[int, bytes] | None:
+        if "X-Amz-Signature" in path:
+            raise ConnectionAbortedError  # ends the connection without an answer
+        return None
+
+    with gate(aws, breaks, []) as endpoint, pytest.raises(InfrastructureError, match="cannot reach S3") as caught:
+        list(open_location(f"s3://{bucket}", Access(endpoint=endpoint)).entries())
+    assert "Signature" not in str(caught.value)
 
 
 def test_the_whole_listing_goes_through_the_proxy_of_the_environment(

@@ -277,7 +277,7 @@ def test_a_skeleton_has_real_text_and_sparse_images_of_the_true_size(tmp_path: P
 
 
 def test_a_skeleton_stays_in_its_folder_whatever_the_keys(tmp_path: Path) -> None:
-    bad = [path for path in TREES["unsafe keys"].left_out]
+    bad = list(TREES["unsafe keys"].left_out)
     problems = materialise([Entry(path, 1, "") for path in bad], lambda entry: b"x", tmp_path / "in" / "ds")
     assert [problem.code for problem in problems] == ["UNSAFE_KEY"] * len(bad)
     assert [path.name for path in (tmp_path / "in").rglob("*")] == ["ds"]

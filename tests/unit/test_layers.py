@@ -1,0 +1,114 @@
+"""Imports point one way, and what is heavy is imported late."""
+
+import ast
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import neurocwl
+
+PACKAGE = Path(neurocwl.__file__).parent
+
+# From the lowest: a module imports from layers below its own only (design: cli > launch, plan, ... > bids, s3, errors).
+LAYERS = (
+    {"errors", "assets", "__init__"},
+    {"bidsignore", "bidsnames", "cwlfile", "images", "containers", "s3server", "toil"},
+    {"bids"},
+    {"filters", "s3", "validity", "validator"},
+    {"storage", "template"},
+    {"units", "workflow", "receipts"},
+    {"parameters", "lease", "progress", "runs"},
+    {"joborder", "machine", "licence", "status", "description"},
+    {"plan", "verify"},
+    {"export", "show"},
+    {"launch", "realdata"},
+    {"demo"},
+    {"commands"},
+    {"cli"},
+    {"__main__"},
+)
+LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
+MODULES = sorted(file.stem for file in PACKAGE.glob("*.py"))
+HEAVY = {"toil", "cwltool", "boto3", "botocore", "ruamel", "rich", "schema_salad", "bidsschematools", "pathspec", "nibabel", "numpy", "psutil", "urllib3"}  # fmt: skip
+
+
+def imported(module: str, *, everywhere: bool) -> set[str]:
+    """The modules that one imports, at its top or everywhere; what only type checkers see does not count."""
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+    found: set[str] = set()
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not everywhere:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are absolute"
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+        pending += ast.iter_child_nodes(node)
+    return found
+
+
+def ours(names: set[str]) -> set[str]:
+    """Modules of the package among imported names."""
+    found = set()
+    for name in names:
+        head, _, rest = name.partition(".")
+        if head == "neurocwl":
+            first = rest.partition(".")[0]
+            found.add(first if first in MODULES else "__init__")
+    return found
+
+
+def test_every_module_has_a_layer() -> None:
+    assert sorted(LEVEL) == MODULES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_from_lower_layers_only(module: str) -> None:
+    above = {other for other in ours(imported(module, everywhere=True)) if LEVEL[other] >= LEVEL[module]}
+    assert not above, f"{module} (layer {LEVEL[module]}) imports {above}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_heavy_is_imported_at_the_top_of_a_module(module: str) -> None:
+    assert not {name.partition(".")[0] for name in imported(module, everywhere=False)} & HEAVY
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_toil_and_cwltool_are_never_imported_only_run(module: str) -> None:
+    heads = {name.partition(".")[0] for name in imported(module, everywhere=True)}
+    assert not heads & {"toil", "cwltool", "cwl_utils"}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["launch", "dataset", "--help"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom neurocwl.cli import main\n"
+        f"try: main({words!r})\nexcept SystemExit: pass\n"
+        f"print(sorted({{name.partition('.')[0] for name in sys.modules}} & {HEAVY!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def cpu_seconds(*words: str) -> float:
+    """The least CPU time of several runs of a Python process."""
+    least = float("inf")
+    for _ in range(6):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True, env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)})
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        least = min(least, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return least
+
+
+def test_help_costs_less_than_a_fifth_of_a_second_of_cpu_more_than_python() -> None:
+    assert cpu_seconds("-m", "neurocwl", "--help") - cpu_seconds("-c", "pass") < 0.2
