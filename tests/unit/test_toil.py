@@ -58,7 +58,8 @@ def test_workers_whose_leader_was_killed_are_ended_with_all_that_they_started(na
         assert toil.end_strays(f"{tmp_path}/jobstore") == 2
         assert toil.end_strays("neurocwl.output=0123") == 2
         assert mine.wait(20) == labelled.wait(20) == -9
-        assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+        _, alive = psutil.wait_procs(children, timeout=20)
+        assert alive == []
         assert other.poll() is None
     finally:
         for process in (mine, labelled, other):
