@@ -16,5 +16,9 @@ def cpu(*words: str) -> float:
 
 
 if __name__ == "__main__":
-    bare, help_ = zip(*((cpu("-c", "pass"), cpu("-m", "neurocwl", "--help")) for _ in range(RUNS)), strict=True)
-    print(f"bare Python {min(bare):.3f} s, neurocwl --help {min(help_):.3f} s: {min(help_) - min(bare):.3f} s more")
+    bare, help_ = zip(
+        *((cpu("-c", "pass"), cpu("-m", "neurocwl", "--help")) for _ in range(RUNS)), strict=True
+    )
+    print(
+        f"bare Python {min(bare):.3f} s, neurocwl --help {min(help_):.3f} s: {min(help_) - min(bare):.3f} s more"
+    )

@@ -25,9 +25,19 @@ PER_PARTICIPANT = 40
 def keys_of(participants: int) -> list[str]:
     """The keys of a regular dataset, 40 per participant and five at the root."""
     names = ["anat/{0}_T1w.nii.gz", "anat/{0}_T1w.json", "anat/{0}_T2w.nii.gz", "anat/{0}_T2w.json"]
-    names += [f"func/{{0}}_task-rest_run-{run:02}_{end}" for run in range(1, 13) for end in ("bold.nii.gz", "bold.json", "events.tsv")]
+    names += [
+        f"func/{{0}}_task-rest_run-{run:02}_{end}"
+        for run in range(1, 13)
+        for end in ("bold.nii.gz", "bold.json", "events.tsv")
+    ]
     assert len(names) == PER_PARTICIPANT
-    root = ["dataset_description.json", "participants.json", "participants.tsv", "README", "task-rest_bold.json"]
+    root = [
+        "dataset_description.json",
+        "participants.json",
+        "participants.tsv",
+        "README",
+        "task-rest_bold.json",
+    ]
     keys = [f"ds/{name}" for name in root]
     for number in range(1, participants + 1):
         label = f"sub-{number:05}"
@@ -97,7 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     os.environ |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
     port: multiprocessing.Queue[int] = multiprocessing.Queue()
-    server = multiprocessing.Process(target=serve, args=(chosen.participants, chosen.latency, port), daemon=True)
+    server = multiprocessing.Process(
+        target=serve, args=(chosen.participants, chosen.latency, port), daemon=True
+    )
     server.start()
     access = s3.Access(endpoint=f"http://127.0.0.1:{port.get()}")
     client = s3.client(access)
@@ -117,7 +129,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     print(f"{keys} keys, {chosen.latency * 1000:.0f} ms per request")
     for _ in range(chosen.runs):
-        for name, what, expected in (("neurocwl keys", ours, keys), ("neurocwl units", to_units, chosen.participants), ("boto3 keys", boto, keys)):
+        for name, what, expected in (
+            ("neurocwl keys", ours, keys),
+            ("neurocwl units", to_units, chosen.participants),
+            ("boto3 keys", boto, keys),
+        ):
             found, wall, cpu = measured(what)
             assert found == expected, f"{name}: {found} instead of {expected}"
             print(f"{name:16} {wall:7.2f} s {cpu:7.2f} CPU s")

@@ -6,24 +6,15 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from neurocwl import lease, parameters, plan, runs, show, status, template
-from neurocwl.bids import Problem
-from neurocwl.errors import BadInput, NeurocwlError
-from neurocwl.filters import read_filter_file
+from neurocwl import lease, plan, runs, show, status, template
+from neurocwl.errors import BadInput
 from neurocwl.plan import Plan
-from neurocwl.plan import Request as PlanRequest
-from neurocwl.receipts import UnitState, read_states
-from neurocwl.s3 import Access
-from neurocwl.storage import Folder, Location, open_location
-from neurocwl.template import Template
-from neurocwl.units import Selection
-
-FAULTS = ("fail", "crash-late", "missing-report", "oom", "hang")
+from neurocwl.prepare import Prepared, access, parsed, prepare
+from neurocwl.storage import Folder, open_location
 
 
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
@@ -43,165 +34,9 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
     return actions[arguments.action](arguments)
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A plan and everything that it was made from."""
-
-    plan: Plan
-    request: PlanRequest
-    dataset: Location
-    output: Location | None
-    access: Access  # of the output
-    dataset_access: Access
-    parameters: Mapping[str, Any]
-
-
-def _access(arguments: argparse.Namespace, *, dataset: bool = False) -> Access:
-    return Access(
-        sign=not (dataset and arguments.no_sign_request),
-        requester_pays=dataset and arguments.request_payer,
-        profile=arguments.profile,
-        region=arguments.region,
-    )
-
-
-def _parsed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, Template]:
-    """The arguments again, now with the pipeline's own parameters."""
-    if not arguments.pipeline:
-        if arguments.help:
-            arguments.parser.print_help()
-            raise SystemExit(0)
-        raise BadInput(
-            f"--pipeline is missing; there are: {', '.join(template.names(arguments.pipeline_dir))}"
-        )
-    chosen = template.load(arguments.pipeline, arguments.pipeline_dir)
-    parser = arguments.parser
-    parameters.add_options(parser, chosen)
-    if arguments.help:
-        parser.print_help()
-        raise SystemExit(0)
-    again = parser.parse_args(
-        arguments.words[2:], argparse.Namespace(action=arguments.action, parser=parser, words=arguments.words)
-    )
-    if not again.dataset:
-        raise BadInput(
-            "DATASET is missing: an s3:// URL or a folder (before options that take several words)"
-        )
-    return again, chosen
-
-
-def _prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: bool) -> Prepared:
-    from neurocwl import validity
-    from neurocwl.bids import index
-
-    if need_output and not arguments.output:
-        raise BadInput("--output is missing: where the derivatives go, an s3:// URL or a folder")
-    if arguments.limit is not None and arguments.limit < 1:
-        raise BadInput(f"--limit {arguments.limit}: must be 1 or more")
-    access, dataset_access = _access(arguments), _access(arguments, dataset=True)
-    location = open_location(arguments.dataset, dataset_access)
-    output = open_location(arguments.output, access) if arguments.output else None
-    if output and plan.is_inside_dataset(output.url, location.url):
-        raise BadInput(
-            f"--output {output.url} lies among the raw data; write to {location.url}/derivatives/{chosen.pipeline} or elsewhere"
-        )
-    values, selection = _values(arguments, chosen)
-    rehearsing = bool(getattr(arguments, "rehearse", False))
-    image = arguments.image or (chosen.rehearsal if rehearsing else None) or chosen.image
-    request = PlanRequest(chosen, selection, values, image, rehearsing, _faults(arguments), arguments.rerun)
-    entries = plan.entries_of(location)
-    ignored = _text(location, ".bidsignore") or ""
-    dataset = index(entries, bidsignore=ignored, participants_tsv=_text(location, "participants.tsv"))
-    if not dataset.participants:
-        raise BadInput(
-            f"{location.url}: no sub-* folders; give the prefix or folder that holds dataset_description.json and sub-*/"
-        )
-    problems = [
-        *_description_problems(location),
-        *validity.invalid_names([e.path for e in entries], bidsignore=ignored),
-    ]
-    states = _states(output, lenient=not need_output)
-    made = plan.make(dataset, location, output, request, states, problems)
-    return Prepared(made, request, location, output, access, dataset_access, values)
-
-
-def _states(output: Location | None, *, lenient: bool) -> dict[str, UnitState]:
-    """What is done at the output; where nothing will be written, one that cannot be read is only warned of."""
-    try:
-        return read_states(output) if output else {}
-    except NeurocwlError as error:
-        if not lenient:
-            raise
-        print(f"warning: {error}; every unit counts as not done", file=sys.stderr)
-        return {}
-
-
-def _description_problems(location: Location) -> Iterator[Problem]:
-    text = _text(location, "dataset_description.json")
-    if text is None:
-        yield Problem(
-            "dataset_description.json", "MISSING_DATASET_DESCRIPTION", "is not there; BIDS demands it"
-        )
-        return
-    try:
-        json.loads(text)
-    except ValueError as error:
-        yield Problem("dataset_description.json", "JSON_INVALID", f"is no JSON: {error}")
-
-
-def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, Any], Selection]:
-    """The pipeline's parameters, checked, and the selection."""
-    values = parameters.from_file(arguments.parameters, chosen) if arguments.parameters else {}
-    values |= parameters.given(arguments, chosen)
-    queries = read_filter_file(arguments.bids_filter_file) if arguments.bids_filter_file else None
-    known = chosen.tool["inputs"]
-    for kind, labels in (("task", arguments.task_id), ("session", arguments.session_label)):
-        name = chosen.selection.get(kind)
-        if name and labels:
-            bare = [label.removeprefix("task-").removeprefix("ses-") for label in labels]
-            if "[]" not in str(known[name]["type"]) and len(bare) > 1:
-                raise BadInput(
-                    f"--{'task-id' if kind == 'task' else 'session-label'} {' '.join(labels)}: {chosen.pipeline} takes one"
-                )
-            values[name] = bare if "[]" in str(known[name]["type"]) else bare[0]
-    if arguments.bids_filter_file and "filter" in chosen.selection:
-        values[chosen.selection["filter"]] = parameters.path_object(
-            "File", str(arguments.bids_filter_file), "--bids-filter-file"
-        )
-    parameters.check(chosen, values)
-    selection = Selection(
-        tuple(arguments.participant_label),
-        tuple(arguments.session_label),
-        tuple(arguments.task_id),
-        tuple(arguments.exclude),
-        arguments.limit,
-        queries,
-    )
-    return values, selection
-
-
-def _faults(arguments: argparse.Namespace) -> dict[str, str]:
-    faults = {}
-    for word in getattr(arguments, "rehearse_fault", []):
-        unit, _, fault = word.partition("=")
-        if fault not in FAULTS:
-            raise BadInput(
-                f"--rehearse-fault {word}: must be UNIT=FAULT with FAULT one of {', '.join(FAULTS)}"
-            )
-        faults[unit if unit.startswith("sub-") else f"sub-{unit}"] = fault
-    if faults and not arguments.rehearse:
-        raise BadInput("--rehearse-fault needs --rehearse")
-    return faults
-
-
-def _text(location: Location, path: str) -> str | None:
-    data = location.read(path)
-    return None if data is None else data.decode("utf-8", "replace")
-
-
 def _plan(arguments: argparse.Namespace) -> int:
-    arguments, chosen = _parsed(arguments)
-    prepared = _prepare(arguments, chosen, need_output=False)
+    arguments, chosen = parsed(arguments)
+    prepared = prepare(arguments, chosen, need_output=False)
     report = _validated(arguments, prepared)
     if arguments.json:
         document = prepared.plan.as_dict()
@@ -250,12 +85,12 @@ def _strict(arguments: argparse.Namespace, made: Plan) -> int:
 def _launch(arguments: argparse.Namespace) -> int:
     from neurocwl import launch, licence
 
-    arguments, chosen = _parsed(arguments)
+    arguments, chosen = parsed(arguments)
     if arguments.rehearse and not chosen.rehearsal:
         raise BadInput(
             f"--rehearse: {chosen.pipeline} has no rehearsal image; its own is small enough to run"
         )
-    prepared = _prepare(arguments, chosen, need_output=True)
+    prepared = prepare(arguments, chosen, need_output=True)
     made, output = prepared.plan, prepared.output
     assert output is not None
     _strict(arguments, made)
@@ -302,11 +137,11 @@ def _work_dir(given: Path | None) -> Path:
 def _job_order(arguments: argparse.Namespace) -> int:
     from neurocwl import export
 
-    arguments, chosen = _parsed(arguments)
-    prepared = _prepare(arguments, chosen, need_output=False)
+    arguments, chosen = parsed(arguments)
+    prepared = prepare(arguments, chosen, need_output=False)
     _strict(arguments, prepared.plan)
     licence_file = None
-    if chosen.licence and arguments.fs_license_file:
+    if chosen.licence and (arguments.fs_license_file or os.environ.get("FS_LICENSE")):
         from neurocwl import licence
 
         licence_file = licence.find(arguments.fs_license_file, os.environ, prepared.access)
@@ -327,7 +162,7 @@ def _job_order(arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    output = open_location(arguments.output, _access(arguments))
+    output = open_location(arguments.output, access(arguments))
     while True:
         found = status.read(output, runs.latest(output))
         if arguments.json:
@@ -342,7 +177,7 @@ def _status(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from neurocwl import verify
 
-    output = open_location(arguments.output, _access(arguments))
+    output = open_location(arguments.output, access(arguments))
     found = verify.verify(output, runs.latest(output), deep=arguments.deep)
     if arguments.json:
         print(json.dumps(found.as_dict(), indent=1, ensure_ascii=False))
@@ -354,7 +189,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 def _logs(arguments: argparse.Namespace) -> int:
     from neurocwl.receipts import read_receipt
 
-    output = open_location(arguments.output, _access(arguments))
+    output = open_location(arguments.output, access(arguments))
     unit = arguments.unit if arguments.unit.startswith("sub-") else f"sub-{arguments.unit}"
     receipt = read_receipt(output, unit)
     if receipt is None:
@@ -376,7 +211,7 @@ def _logs(arguments: argparse.Namespace) -> int:
 
 
 def _cancel(arguments: argparse.Namespace) -> int:
-    output = open_location(arguments.output, _access(arguments))
+    output = open_location(arguments.output, access(arguments))
     found = lease.cancel(output)
     if found is None:
         print(f"no launch writes to {output.url}")

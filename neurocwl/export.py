@@ -61,6 +61,8 @@ def job_orders(
             file = destination if as_yaml else folder / f"job-order-{number:03}.json"
             file.write_bytes(cwlfile.as_yaml(document).encode() if as_yaml else as_json(document))
             files.append(file)
+        for stale in set() if as_yaml else {*folder.glob("job-order-*.json")} - {*files}:
+            stale.unlink()
     except OSError as error:
         raise InfrastructureError(f"-o {destination}: {error.strerror}") from error
     return Written(tuple(files), _workflow_for(request, folder), local)

@@ -52,15 +52,15 @@ class Means:
     command: Sequence[str]
     keep_work: bool = False
 
-    @property
-    def stage_in(self) -> dict[str, bool] | None:
-        """How a step of the workflow's own reads the dataset, where Toil's own reading does not do."""
-        access = self.dataset_access
-        return (
-            None
-            if access.sign and not access.requester_pays
-            else {"sign": access.sign, "requester_pays": access.requester_pays}
-        )
+    def stage_in(self, dataset: Location) -> dict[str, bool] | None:
+        """How a step of the workflow's own reads the dataset, where Toil's own reading does not do.
+
+        Toil signs, pays for nothing, and cuts keys at # and ?.
+        """
+        access, url = self.dataset_access, dataset.file_url("")
+        if access.sign and not access.requester_pays and not (url.startswith("s3://") and {*"#?"} & {*url}):
+            return None
+        return {"sign": access.sign, "requester_pays": access.requester_pays}
 
 
 def launch(
@@ -87,12 +87,20 @@ def launch(
     try:
         with lease.held(output, run.run, stop), stop.on_signals():
             _end_what_a_killed_launch_left(run, output)
+            _check_fresh(plan, output)
             if not request.rehearsal:
                 _clear_rehearsal(output, say)
             runs.write(output, run)
             try:
                 _run_shards(
-                    [planned.order for planned in plan.of(READY)], request, run, output, means, folder, stop
+                    [planned.order for planned in plan.of(READY)],
+                    request,
+                    run,
+                    dataset,
+                    output,
+                    means,
+                    folder,
+                    stop,
                 )
             except BaseException as error:
                 stop.broken(error)
@@ -118,16 +126,32 @@ def _end_what_a_killed_launch_left(run: Run, output: Location) -> None:
     containers.end("neurocwl.output", digest)
 
 
+def _check_fresh(plan: Plan, output: Location) -> None:
+    """Refuse a plan that another launch has overtaken between its making and the lease: its units would run in vain."""
+    states = read_states(output)
+    for planned in plan.of(READY):
+        state = states.get(planned.unit.name)
+        now = state.receipt.tag if state and state.receipt else None
+        if now != planned.order.previous:
+            raise InfrastructureError(
+                f"{output.url}: {planned.unit.name} was finished by another launch since this plan was made; launch again"
+            )
+
+
 def _clear_rehearsal(output: Location, say: Callable[[str], None]) -> None:
     """Remove what a rehearsal left: nobody shall take it for results."""
     paths: list[str] = []
-    for unit, state in read_states(output).items():
+    states = read_states(output)
+    real = {
+        path for s in states.values() if s.receipt and not s.receipt.rehearsal for path in s.receipt.shared
+    }
+    for unit, state in states.items():
         receipt = state.receipt
         if receipt and receipt.rehearsal:
             paths += [written.path for written in receipt.manifest] + list(receipt.shared)
             paths += [entry.path for entry in output.entries(f"{UNITS}{unit}/")]
     if paths:
-        found = sorted({*paths, description.PATH, description.SHARED})
+        found = sorted({*paths, description.PATH, description.SHARED} - real)
         say(f"removing the {len(found)} files of the rehearsal at {output.url}")
         # receipts last: until then they say what is left to remove
         output.delete([path for path in found if not path.endswith("/receipt.json")])
@@ -215,6 +239,7 @@ def _run_shards(
     orders: Sequence[Order],
     request: Request,
     run: Run,
+    dataset: Location,
     output: Location,
     means: Means,
     folder: Path,
@@ -222,12 +247,13 @@ def _run_shards(
 ) -> None:
     """One Toil workflow per shard, one after the other; each one's files go to the output as well."""
     image = request.image if request.image != request.template.image else None
+    stage_in = means.stage_in(dataset)
     document = workflow.dataset_workflow(
         request.template,
         inline=True,
         image=image,
         resources=run.resources,
-        stage_in=means.stage_in is not None,
+        stage_in=stage_in is not None,
         rehearsal=request.rehearsal,
     )
     text = cwlfile.as_json(document).encode()
@@ -240,7 +266,7 @@ def _run_shards(
             place = folder / f"{number:03}"
             place.mkdir()
             (place / "workflow.cwl").write_bytes(text)
-            content = as_json(job_order(shard, request.template, common, means.stage_in))
+            content = as_json(job_order(shard, request.template, common, stage_in))
             (place / "job-order.json").write_bytes(content)
             output.write(f"{RUNS}{run.run}/job-order-{number:03}.json", content)
             leader = toil.Leader(

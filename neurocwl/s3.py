@@ -193,7 +193,9 @@ def _fetcher(s3: "S3Client", bucket: str, prefix: str, payer: Any) -> Callable[[
 
     def fetch(after: str) -> Page:
         where: Any = {"Bucket": bucket, "Prefix": prefix, "StartAfter": after, "MaxKeys": PAGE, **payer}
-        url = s3.generate_presigned_url("list_objects_v2", Params={**where, "EncodingType": "url"}, ExpiresIn=3600)
+        url = s3.generate_presigned_url(
+            "list_objects_v2", Params={**where, "EncodingType": "url"}, ExpiresIn=3600
+        )
         answer = pool.request("GET", url, headers=headers)
         if answer.status == 200 and b"ListBucketResult" in answer.data:
             return _parse(answer.data), b"<IsTruncated>true</IsTruncated>" in answer.data

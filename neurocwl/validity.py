@@ -28,6 +28,19 @@ _SPLIT: Final = re.compile("-([^\n\r\u2028\u2029]+)")
 Finding = tuple[str, str]  # code, message
 
 
+def dataset_type(description: Mapping[str, Any]) -> DatasetType:
+    """The type of a dataset by its dataset_description.json, as the validator takes it."""
+    match description.get("DatasetType"):
+        case "derivative":
+            return "derivative"
+        case "study":
+            return "study"
+        case None:
+            return "derivative" if "GeneratedBy" in description else "raw"
+        case _:
+            return "raw"
+
+
 def invalid_names(
     paths: Iterable[str], *, dataset_type: DatasetType = "raw", bidsignore: str = ""
 ) -> tuple[Problem, ...]:

@@ -57,7 +57,13 @@ def bucket(s3: S3) -> str:
 @pytest.fixture
 def aws(s3: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
     """The server, reached by the ordinary AWS chain while one test runs."""
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+    for name in (
+        "AWS_PROFILE",
+        "AWS_SESSION_TOKEN",
+        "AWS_REGION",
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+    ):
         monkeypatch.delenv(name, raising=False)
     for name, value in s3.variables.items():
         monkeypatch.setenv(name, value)

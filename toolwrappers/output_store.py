@@ -76,7 +76,9 @@ class S3Store:
         )
         arrived = self.s3.head_object(Bucket=self.bucket, Key=key)
         if arrived["ContentLength"] != size:
-            raise RuntimeError(f"s3://{self.bucket}/{key}: {arrived['ContentLength']} bytes arrived of {size}")
+            raise RuntimeError(
+                f"s3://{self.bucket}/{key}: {arrived['ContentLength']} bytes arrived of {size}"
+            )
         if digest_of(source)[0] != sha256:  # it was read twice: for its digest, and to send it
             raise RuntimeError(f"{source} changed while it was delivered")
         return str(arrived["ETag"]).strip('"')
@@ -196,7 +198,9 @@ class FolderStore:
 
     def _place(self, part: Path, path: str) -> None:
         for _ in range(100):
-            with contextlib.suppress(FileNotFoundError):  # another unit removed the folder, empty for a moment
+            with contextlib.suppress(
+                FileNotFoundError
+            ):  # another unit removed the folder, empty for a moment
                 part.replace(self._target(path))
                 return
         raise RuntimeError(f"{self.root / path}: its folder vanishes again and again")

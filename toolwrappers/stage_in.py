@@ -60,7 +60,9 @@ def fetch(s3: Any, location: str, target: Path, size: int, payer: dict[str, str]
     s3.download_file(bucket, key, str(target), ExtraArgs=payer or None)
     arrived = target.stat().st_size
     if arrived != size:
-        raise RuntimeError(f"{location}: {arrived} bytes arrived, {size} were planned: it changed since; launch again")
+        raise RuntimeError(
+            f"{location}: {arrived} bytes arrived, {size} were planned: it changed since; launch again"
+        )
 
 
 def main() -> int:

@@ -125,10 +125,16 @@ def sayable(path: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in path)
 
 
-def judge(exit_code: int, items: list[Item], delivery: dict[str, Any], context: dict[str, Any], logs: list[Any]) -> tuple[str, str]:
+def judge(
+    exit_code: int, items: list[Item], delivery: dict[str, Any], context: dict[str, Any], logs: list[Any]
+) -> tuple[str, str]:
     """Whether the unit is done or failed, and why: from the exit code and from the files alike."""
     paths = {item.path: item.source for item in items}
-    why = [f"the name of {path.encode(errors='backslashreplace').decode()} is not UTF-8" for path in paths if not sayable(path)][:1]
+    why = [
+        f"the name of {path.encode(errors='backslashreplace').decode()} is not UTF-8"
+        for path in paths
+        if not sayable(path)
+    ][:1]
     for pattern in delivery.get("forbid", []):
         wanted = fill(pattern, context)
         why += [f"the tool left {path}" for path in sorted(paths) if matches(path, wanted)][:1]
@@ -140,7 +146,11 @@ def judge(exit_code: int, items: list[Item], delivery: dict[str, Any], context: 
         elif all(source.stat().st_size == 0 for source in found):
             why.append(f"{wanted} is empty")
     if exit_code != 0:
-        meaning = {125: " (the container could not be started)", 137: " (killed: most likely out of memory)", 143: " (stopped: time limit or shutdown)"}
+        meaning = {
+            125: " (the container could not be started)",
+            137: " (killed: most likely out of memory)",
+            143: " (stopped: time limit or shutdown)",
+        }
         words = last_words(logs)
         why.insert(0, f"exit code {exit_code}{meaning.get(exit_code, '')}" + (f": {words}" if words else ""))
     return ("failed", "; ".join(why[:3])) if why else ("done", "")
@@ -261,7 +271,9 @@ def _still_shared(
     """Shared files that earlier attempts of this unit wrote and this one did not: they stay, so they are named."""
     entries = {path: {"path": path, "written": False} for path in interrupted.get("shared", [])}
     entries |= {entry["path"]: entry for entry in (before or {}).get("shared", [])}
-    return [entry for path, entry in sorted(entries.items()) if path not in again and store.tag(path) is not None]
+    return [
+        entry for path, entry in sorted(entries.items()) if path not in again and store.tag(path) is not None
+    ]
 
 
 def _is_spoiled(store: Store, earlier: dict[str, Any]) -> bool:
@@ -297,7 +309,12 @@ def _attempt_path(path: str) -> bool:
 
 def _deliver(store: Store, item: Item) -> dict[str, Any]:
     sha256, size = digest_of(item.source)
-    return {"path": item.path, "size": size, "sha256": sha256, "etag": store.put_file(item.source, item.path, sha256, size)}
+    return {
+        "path": item.path,
+        "size": size,
+        "sha256": sha256,
+        "etag": store.put_file(item.source, item.path, sha256, size),
+    }
 
 
 def _json(value: Any) -> bytes:

@@ -23,9 +23,12 @@ def adopt() -> None:
             above = int(Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, ValueError):
             return
-        for name, _, value in (os.fsdecode(word).partition("=") for word in words):
-            if REACHES_S3.fullmatch(name):
+        above_it = {name: value for name, _, value in (os.fsdecode(word).partition("=") for word in words)}
+        reaching = {name: value for name, value in above_it.items() if REACHES_S3.fullmatch(name)}
+        if reaching or above_it.get("HOME") not in (None, step_home):
+            # The runner did not empty this one. What a process farther up has and this one lacks was taken away.
+            for name, value in reaching.items():
                 os.environ.setdefault(name, value)
-            elif name == "HOME" and value != step_home and os.environ.get("HOME") == step_home:
-                os.environ["HOME"] = value
+            os.environ["HOME"] = above_it.get("HOME", os.environ.get("HOME", "/"))
+            return
         parent = above

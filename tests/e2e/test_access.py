@@ -237,11 +237,17 @@ def test_a_real_launch_replaces_all_of_a_rehearsal_and_a_rehearsal_never_replace
     assert "rehearsal" in json.loads(lab.read("out/dataset_description.json"))["Name"]
     # the image of the tool is its rehearsal's: a real launch as far as receipts are concerned
     image = ("--image", "localhost/neurocwl/rehearsal-recon-all:0.1.0", "--cpus", "1", "--memory-mib", "1024")
-    real = lab.run(*words, *licence, *image, "--participant-label", "01", "--tmp-mib", "100", "--out-mib", "100")
+    real = lab.run(
+        *words, *licence, *image, "--participant-label", "01", "--tmp-mib", "100", "--out-mib", "100"
+    )
     assert real.code == 0, real.err
     assert "removing" in real.err
     assert lab.run("status", lab.url("out"), "--json").statuses() == {"sub-01": "done"}
-    assert {key.partition("/")[0] for key in lab.keys("out")} == {"sub-01", "dataset_description.json", ".neurocwl"}
+    assert {key.partition("/")[0] for key in lab.keys("out")} == {
+        "sub-01",
+        "dataset_description.json",
+        ".neurocwl",
+    }
     refused = lab.run(*words, *licence, "--rehearse")
     assert refused.code == 2
     assert "real results" in refused.err

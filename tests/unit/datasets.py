@@ -77,7 +77,9 @@ evidence: {expect: ["{unit}.html"]}
 """
 
 
-def pipeline(folder: Path, changes: Mapping[str, str] | None = None, inputs: str = INPUTS, tool: str = TOOL) -> Template:
+def pipeline(
+    folder: Path, changes: Mapping[str, str] | None = None, inputs: str = INPUTS, tool: str = TOOL
+) -> Template:
     """A pipeline of its own: lines of its job template replaced by others."""
     text = JOB
     for old, new in (changes or {}).items():

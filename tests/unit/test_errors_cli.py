@@ -81,11 +81,20 @@ LAUNCH = "launch dataset ds --pipeline "
         (FMRIPREP + "--rerun=yes", ["--rerun"]),
         (LAUNCH + "nifti-check", ["--output is missing"]),
         (LAUNCH + "nifti-check --output out --rehearse", ["--rehearse: nifti-check has no rehearsal image"]),
-        (LAUNCH + "fmriprep --output out --rehearse-fault sub-01=fail", ["--rehearse-fault needs --rehearse"]),
+        (
+            LAUNCH + "fmriprep --output out --rehearse-fault sub-01=fail",
+            ["--rehearse-fault needs --rehearse"],
+        ),
         (LAUNCH + "fmriprep --output out --rehearse --rehearse-fault 01=explode", ["01=explode", "hang"]),
         (LAUNCH + "fmriprep --output out", ["FreeSurfer licence", "--fs-license-file"]),
-        (LAUNCH + "fmriprep --output out --fs-license-file absent", ["--fs-license-file absent", "no such file"]),
-        (LAUNCH + "fmriprep --output out --fs-license-file nothing.txt", ["nothing.txt", "not a FreeSurfer licence"]),
+        (
+            LAUNCH + "fmriprep --output out --fs-license-file absent",
+            ["--fs-license-file absent", "no such file"],
+        ),
+        (
+            LAUNCH + "fmriprep --output out --fs-license-file nothing.txt",
+            ["nothing.txt", "not a FreeSurfer licence"],
+        ),
         ("job-order dataset ds --pipeline recon-all --participant-label 02", ["no unit is ready"]),
         ("status empty", ["empty", "no run of neurocwl"]),
         ("status absent --json", ["absent", "no run of neurocwl"]),
@@ -115,12 +124,16 @@ def test_bad_input_ends_with_2_and_one_message_that_names_it(
     assert not (data.parent / "out").exists()
 
 
-def test_a_bucket_that_is_not_there_is_bad_input(data: Path, aws: S3, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bucket_that_is_not_there_is_bad_input(
+    data: Path, aws: S3, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["plan", "dataset", "s3://no-such-bucket-here/ds", "--pipeline", "nifti-check"]) == 2
     assert "s3://no-such-bucket-here/ds: there is no such bucket" in capsys.readouterr().err
 
 
-def test_a_damaged_output_is_an_error_of_the_infrastructure(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_output_is_an_error_of_the_infrastructure(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = open_location("out", Access())
     output.write(".neurocwl/units/sub-01/receipt.json", b"{")
     for line in ("status out", "verify out", LAUNCH + "nifti-check --output out --dry-run"):
@@ -140,17 +153,28 @@ def test_an_unreadable_dataset_is_named(data: Path) -> None:
         (data / "sub-01").chmod(0o755)
 
 
-def test_the_plan_of_a_good_dataset_is_json_and_ends_with_0(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_of_a_good_dataset_is_json_and_ends_with_0(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*FMRIPREP.split(), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert {unit["unit"]: unit["status"] for unit in document["units"]} == {"sub-01": "ready", "sub-02": "incomplete"}
+    assert {unit["unit"]: unit["status"] for unit in document["units"]} == {
+        "sub-01": "ready",
+        "sub-02": "incomplete",
+    }
     assert not (data.parent / "out").exists()
 
 
 def test_a_reader_that_leaves_early_is_no_error(data: Path) -> None:
     command = f"{sys.executable} -m neurocwl pipelines show fmriprep | head -1"
     root = str(Path(__file__).parents[2])
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root}, check=False)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -27,7 +27,11 @@ PATHS = [
     "participants.tsv",
     "participants.json",
     "task-x_bold.json",
-    *(f"sub-{n}/{rest}" for n in ("1", "2") for rest in (f"anat/sub-{n}_T1w.nii.gz", f"func/sub-{n}_task-x_bold.nii.gz")),
+    *(
+        f"sub-{n}/{rest}"
+        for n in ("1", "2")
+        for rest in (f"anat/sub-{n}_T1w.nii.gz", f"func/sub-{n}_task-x_bold.nii.gz")
+    ),
     "sub-2/anat/sub-2_T2w.nii.gz",
 ]
 
@@ -75,7 +79,11 @@ def sizes(value: Any) -> list[Any]:
     if isinstance(value, list):
         return [size for item in value for size in sizes(item)]
     if isinstance(value, dict):
-        return [value.get("size")] if value.get("class") == "File" else [s for item in value.values() for s in sizes(item)]
+        return (
+            [value.get("size")]
+            if value.get("class") == "File"
+            else [s for item in value.values() for s in sizes(item)]
+        )
     return []
 
 
@@ -101,8 +109,12 @@ def test_a_step_that_brings_the_files_gets_each_ones_place_and_size(try_: Templa
     request = json.loads(record["request"])
     assert request["access"] == {"sign": False, "requester_pays": True}
     assert set(record) == {"context", "label", "session", "request"}
-    assert ["s3://bucket/ds/sub-1/anat/sub-1_T1w.nii.gz", "sub-1_T1w.nii.gz", 27] in request["inputs"]["t1w"]["files"]
-    (place,) = [row[1] for row in request["inputs"]["bids_dir"]["files"] if row[0].endswith("sub-1_T1w.nii.gz")]
+    assert ["s3://bucket/ds/sub-1/anat/sub-1_T1w.nii.gz", "sub-1_T1w.nii.gz", 27] in request["inputs"]["t1w"][
+        "files"
+    ]
+    (place,) = [
+        row[1] for row in request["inputs"]["bids_dir"]["files"] if row[0].endswith("sub-1_T1w.nii.gz")
+    ]
     assert (request["inputs"]["bids_dir"]["folder"], place) == ("bids", "sub-1/anat/sub-1_T1w.nii.gz")
 
 
@@ -190,7 +202,10 @@ def test_the_key_changes_with_the_tool_and_its_image_and_not_with_its_documentat
 
 
 def test_the_key_changes_with_a_script_that_the_tool_brings_along(tmp_path: Path) -> None:
-    tool = TOOL + "requirements:\n  InitialWorkDirRequirement:\n    listing:\n      - {class: File, basename: s.py, contents: {$include: s.py}}\n"
+    tool = (
+        TOOL
+        + "requirements:\n  InitialWorkDirRequirement:\n    listing:\n      - {class: File, basename: s.py, contents: {$include: s.py}}\n"
+    )
     write(tmp_path, JOB, tool % INPUTS)
     found = []
     for text in ("a", "b", "a"):
@@ -232,10 +247,19 @@ def test_cwltool_takes_a_generated_order_with_the_committed_workflow(name: str, 
     ]
     document = job_order(made, chosen, Common(str(tmp_path / "out"), "r1", {}, licence))
     (tmp_path / "order.json").write_bytes(as_json(document))
-    assert all(Path(unquote(place.removeprefix("file://"))).is_file() for place in files_in(document["units"][0].get("bids_dir", [])).values())
+    assert all(
+        Path(unquote(place.removeprefix("file://"))).is_file()
+        for place in files_in(document["units"][0].get("bids_dir", [])).values()
+    )
     workflow = assets.path("cwl") / "workflows" / f"{name}-dataset.cwl"
     done = subprocess.run(
-        [Path(sys.executable).parent / "cwltool", "--validate", "--strict", workflow, tmp_path / "order.json"],
+        [
+            Path(sys.executable).parent / "cwltool",
+            "--validate",
+            "--strict",
+            workflow,
+            tmp_path / "order.json",
+        ],
         capture_output=True,
         text=True,
         env={**os.environ, "HOME": str(tmp_path)},

@@ -24,7 +24,7 @@ LAYERS = (
     {"parameters", "lease", "progress", "runs"},
     {"joborder", "machine", "licence", "status", "description"},
     {"plan", "verify"},
-    {"export", "show"},
+    {"export", "show", "prepare"},
     {"launch", "realdata"},
     {"demo"},
     {"commands"},
@@ -104,7 +104,12 @@ def cpu_seconds(*words: str) -> float:
     least = float("inf")
     for _ in range(6):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True, env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)})
+        subprocess.run(
+            [sys.executable, *words],
+            stdout=subprocess.DEVNULL,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+        )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         least = min(least, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return least

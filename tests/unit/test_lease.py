@@ -48,7 +48,10 @@ def left_by(output: Location, **changes: Any) -> None:
 
 def test_while_one_launch_holds_the_lease_another_is_told_who(output: Location) -> None:
     with lease.held(output, "first", never):
-        with pytest.raises(Busy, match=r"run first on .*neurocwl cancel") as caught, lease.held(output, "second", never):
+        with (
+            pytest.raises(Busy, match=r"run first on .*neurocwl cancel") as caught,
+            lease.held(output, "second", never),
+        ):
             pass
         assert caught.value.exit_code == 4
     assert lease.read(output) is None
@@ -109,7 +112,9 @@ def test_the_lease_of_a_process_that_was_killed_is_free_at_once(output: Location
         ({"expires": "2020-01-01T00:00:00+00:00"}, True),  # it runs, but had no time: a suspended laptop
     ],
 )
-def test_a_holder_is_alive_as_far_as_can_be_told_from_here(changes: dict[str, Any], alive: bool, tmp_path: Path) -> None:
+def test_a_holder_is_alive_as_far_as_can_be_told_from_here(
+    changes: dict[str, Any], alive: bool, tmp_path: Path
+) -> None:
     output = open_location(str(tmp_path), Access())
     left_by(output, **changes)
     found = lease.read(output)

@@ -107,7 +107,18 @@ def test_an_input_that_is_called_as_an_option_of_neurocwl_is_refused_by_name(try
 def test_options_become_cwl_inputs_and_what_is_not_given_stays_out(try_: Template, tmp_path: Path) -> None:
     file = tmp_path / "a b.toml"
     file.write_text("")
-    words = ["--use-t2w", "--level", "0", "--spaces", "MNI", "T1w:res-2", "--config", str(file), "--extra-args", "-v 'a b'"]
+    words = [
+        "--use-t2w",
+        "--level",
+        "0",
+        "--spaces",
+        "MNI",
+        "T1w:res-2",
+        "--config",
+        str(file),
+        "--extra-args",
+        "-v 'a b'",
+    ]
     assert given_by(try_, *words) == {
         "use_t2w": True,
         "level": 0,
@@ -171,7 +182,16 @@ def test_a_file_of_cwl_inputs_says_the_same_as_the_options(try_: Template, tmp_p
     (tmp_path / "c.toml").write_text("")
     text = "use_t2w: true\nlevel: 3\nfactor: 1\nkind: b\nspaces: [MNI]\nconfig: c.toml\nextra_args: null\n"
     found = from_file(try_, tmp_path, text)
-    words = ["--use-t2w", "--level=3", "--factor=1", "--kind=b", "--spaces", "MNI", "--config", str(tmp_path / "c.toml")]
+    words = [
+        "--use-t2w",
+        "--level=3",
+        "--factor=1",
+        "--kind=b",
+        "--spaces",
+        "MNI",
+        "--config",
+        str(tmp_path / "c.toml"),
+    ]
     assert found == given_by(try_, *words)
 
 
@@ -220,7 +240,11 @@ def test_a_file_that_is_not_there_is_named(try_: Template, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("pipeline_", "values", "said"),
     [
-        ("fmriprep", {"fs_no_reconall": True, "cifti_output": "91k"}, "--fs-no-reconall and --cifti-output exclude"),
+        (
+            "fmriprep",
+            {"fs_no_reconall": True, "cifti_output": "91k"},
+            "--fs-no-reconall and --cifti-output exclude",
+        ),
         ("fmriprep", {"force": ["bbr", "no-bbr"]}, "--force bbr and --force no-bbr exclude each other"),
         ("fmriprep", {"country_code": "CHE"}, "--country-code needs --track-carbon"),
         ("fmriprep", {"ignore": ["nonsense"]}, "--ignore nonsense: must be one of"),

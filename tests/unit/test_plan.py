@@ -16,7 +16,11 @@ from neurocwl.storage import Location, open_location
 from neurocwl.units import Selection
 from tests.unit.datasets import dataset, entry, pipeline
 
-PATHS = [f"sub-{n}/{d}/sub-{n}_{rest}.nii.gz" for n in "123" for d, rest in (("anat", "T1w"), ("func", "task-x_bold"))]
+PATHS = [
+    f"sub-{n}/{d}/sub-{n}_{rest}.nii.gz"
+    for n in "123"
+    for d, rest in (("anat", "T1w"), ("func", "task-x_bold"))
+]
 
 
 def receipt(unit: str, task_key: str, **changes: Any) -> Receipt:
@@ -51,7 +55,9 @@ def output(tmp_path: Path) -> Location:
     return open_location(str(tmp_path / "out"), Access())
 
 
-def made(request: Request, output: Location | None, states: dict[str, UnitState], data: Dataset | None = None) -> Plan:
+def made(
+    request: Request, output: Location | None, states: dict[str, UnitState], data: Dataset | None = None
+) -> Plan:
     return plan.make(data or dataset(PATHS), open_location("/data", Access()), output, request, states)
 
 
@@ -93,7 +99,10 @@ def test_what_is_done_and_unchanged_is_skipped_and_the_rest_runs(request_: Reque
 
 def test_a_unit_whose_delivery_was_cut_off_runs_again(request_: Request, output: Location) -> None:
     state = UnitState(receipt("sub-1", keys(request_)["sub-1"]), frozenset({"sub-1.html"}), "r2")
-    assert decided(made(request_, output, {"sub-1": state}))["sub-1"] == ("ready", "an earlier attempt was cut off")
+    assert decided(made(request_, output, {"sub-1": state}))["sub-1"] == (
+        "ready",
+        "an earlier attempt was cut off",
+    )
 
 
 def test_a_rehearsal_is_no_result(request_: Request, output: Location) -> None:
@@ -121,7 +130,9 @@ def codes(found: Plan) -> set[tuple[str, str]]:
     return {(problem.path, problem.code) for problem in found.problems}
 
 
-def test_results_of_who_left_the_dataset_are_named_unless_only_some_were_asked_for(request_: Request, output: Location) -> None:
+def test_results_of_who_left_the_dataset_are_named_unless_only_some_were_asked_for(
+    request_: Request, output: Location
+) -> None:
     states = {"sub-9": UnitState(receipt("sub-9", "k"))}
     assert ("sub-9", "WITHDRAWN") in codes(made(request_, output, states))
     some = replace(request_, selection=Selection(participants=("1",)))
@@ -132,7 +143,9 @@ def test_two_participants_with_one_image_are_reported(request_: Request) -> None
     same = "f" * 32
     from neurocwl import bids
 
-    entries = [entry(path)._replace(etag=same, size=5) if "T1w" in path else entry(path) for path in PATHS[:4]]
+    entries = [
+        entry(path)._replace(etag=same, size=5) if "T1w" in path else entry(path) for path in PATHS[:4]
+    ]
     found = plan.make(bids.index(entries), open_location("/data", Access()), None, request_, {})
     assert codes(found) == {("sub-2/anat/sub-2_T1w.nii.gz", "SAME_IMAGE")}
 
@@ -147,7 +160,17 @@ def test_the_json_form_counts_every_unit_once(request_: Request, output: Locatio
     document = made(request_, output, {}, dataset(PATHS[1:])).as_dict()
     assert document["counts"] == {"ready": 2, "done": 0, "incomplete": 1}
     unit = document["units"][0]
-    assert {"unit", "participant", "session", "status", "reason", "missing", "files", "bytes", "task_key"} == set(unit)
+    assert {
+        "unit",
+        "participant",
+        "session",
+        "status",
+        "reason",
+        "missing",
+        "files",
+        "bytes",
+        "task_key",
+    } == set(unit)
     assert unit["missing"] == ["T1w image (sub-1/anat/*_T1w{.nii,.nii.gz})"]
 
 
@@ -172,5 +195,3 @@ def test_an_output_among_the_raw_data_is_known(output: str, inside: bool) -> Non
 def test_a_dataset_of_which_nothing_is_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=f"{tmp_path}: nothing there"):
         plan.entries_of(open_location(str(tmp_path), Access()))
-
-

@@ -60,7 +60,9 @@ def listed(server: S3, bucket: str, prefix: str = "", access: Access = SIGNED) -
 
 
 @pytest.mark.parametrize("page", [3, 1000])
-def test_odd_keys_are_listed_as_they_are(aws: S3, bucket: str, page: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_odd_keys_are_listed_as_they_are(
+    aws: S3, bucket: str, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(s3, "PAGE", page)
     put(aws, bucket, ODD_KEYS)
     assert [entry.path for entry in listed(aws, bucket)] == sorted(ODD_KEYS)
@@ -84,7 +86,10 @@ def test_more_than_five_thousand_keys_are_listed_once_each(aws: S3, bucket: str)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sets(st.from_regex(r"(sub-[01]{1,2}[+.! -]?/)?[a0+./ -]{1,3}", fullmatch=True), max_size=30), st.integers(1, 7))
+@given(
+    st.sets(st.from_regex(r"(sub-[01]{1,2}[+.! -]?/)?[a0+./ -]{1,3}", fullmatch=True), max_size=30),
+    st.integers(1, 7),
+)
 def test_whatever_the_keys_and_the_pages_each_is_listed_once(aws: S3, keys: set[str], page: int) -> None:
     bucket = aws.bucket()
     put(aws, bucket, keys)
@@ -183,7 +188,10 @@ def test_requests_are_signed_with_version_4_and_those_to_a_public_bucket_not_at_
     for sign in (True, False):
         seen: list[tuple[str, dict[str, str]]] = []
         with gate(aws, lambda path, headers: None, seen) as endpoint:
-            assert len(list(open_location(f"s3://{bucket}", Access(sign=sign, endpoint=endpoint)).entries())) == 30
+            assert (
+                len(list(open_location(f"s3://{bucket}", Access(sign=sign, endpoint=endpoint)).entries()))
+                == 30
+            )
         signed = ["AWS4-HMAC-SHA256" in path + headers.get("authorization", "") for path, headers in seen]
         assert signed == [sign] * len(seen)
         assert not any("AWSAccessKeyId" in path for path, _ in seen)  # version 2
@@ -203,7 +211,9 @@ def test_a_range_that_fails_is_asked_for_again_and_then_explained(
         list(open_location(f"s3://{bucket}", Access(endpoint=endpoint)).entries())
 
 
-def test_an_error_does_not_show_a_url_that_opens_the_bucket(aws: S3, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_does_not_show_a_url_that_opens_the_bucket(
+    aws: S3, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(s3, "PAGE", 5)
     monkeypatch.setattr(urllib3.Retry, "sleep", lambda *_: None)
     put(aws, bucket, [f"sub-{n}/x" for n in range(20)])
@@ -213,7 +223,10 @@ def test_an_error_does_not_show_a_url_that_opens_the_bucket(aws: S3, bucket: str
             raise ConnectionAbortedError  # ends the connection without an answer
         return None
 
-    with gate(aws, breaks, []) as endpoint, pytest.raises(InfrastructureError, match="cannot reach S3") as caught:
+    with (
+        gate(aws, breaks, []) as endpoint,
+        pytest.raises(InfrastructureError, match="cannot reach S3") as caught,
+    ):
         list(open_location(f"s3://{bucket}", Access(endpoint=endpoint)).entries())
     assert "Signature" not in str(caught.value)
 
@@ -241,7 +254,7 @@ def test_the_whole_listing_goes_through_the_proxy_of_the_environment(
             [("a b+c d", "e", 3)],
         ),
         (
-            "<ListBucketResult><Contents><Key>a+b%20&amp;</Key><ETag>\"e\"</ETag><Size>0</Size></Contents></ListBucketResult>",
+            '<ListBucketResult><Contents><Key>a+b%20&amp;</Key><ETag>"e"</ETag><Size>0</Size></Contents></ListBucketResult>',
             [("a+b%20&", "e", 0)],
         ),
         (
@@ -271,7 +284,9 @@ def test_a_bucket_that_is_not_there_is_named(aws: S3) -> None:
     assert str(error).startswith("s3://no-such-bucket-at-all/x: there is no such bucket")
 
 
-def test_missing_credentials_are_named_with_the_ways_to_give_them(aws: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_credentials_are_named_with_the_ways_to_give_them(
+    aws: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -281,7 +296,9 @@ def test_missing_credentials_are_named_with_the_ways_to_give_them(aws: S3, monke
     assert "--no-sign-request" in str(error)
 
 
-def test_a_server_that_does_not_answer_is_an_error_of_the_infrastructure(aws: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_an_error_of_the_infrastructure(
+    aws: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -309,7 +326,9 @@ def test_settings_that_cannot_be_are_bad_input(aws: S3, access: Access, named: s
     assert named in str(error)
 
 
-@pytest.mark.parametrize("url", ["s3://", "s3:///x", "s3://-x", "s3://a", "s3://sp ace/x", "https://x/y", "x"])
+@pytest.mark.parametrize(
+    "url", ["s3://", "s3:///x", "s3://-x", "s3://a", "s3://sp ace/x", "https://x/y", "x"]
+)
 def test_what_is_no_s3_url_is_refused(url: str) -> None:
     with pytest.raises(BadInput, match="s3://BUCKET"):
         s3.split(url)

@@ -149,7 +149,9 @@ def run_script(unit: Unit, variables: Mapping[str, str]) -> "subprocess.Complete
     )
 
 
-def test_the_script_delivers_to_a_folder_with_python_alone_and_leaves_the_receipt_for_the_workflow(tmp_path: Path) -> None:
+def test_the_script_delivers_to_a_folder_with_python_alone_and_leaves_the_receipt_for_the_workflow(
+    tmp_path: Path,
+) -> None:
     unit = Unit(tmp_path, (tmp_path / "o ut").as_uri()).made(OUTPUTS)
     done = run_script(unit, {})
     assert done.returncode == 0, done.stderr
@@ -165,7 +167,13 @@ def test_the_script_finds_the_keys_in_the_worker_that_started_it(aws: S3, tmp_pa
     (tmp_path / "request.json").write_text(json.dumps(unit.request()))
     bare = f"exec env -i PATH={os.environ['PATH']!r} {sys.executable} {SCRIPT} request.json"
     # The shell has the keys; the step itself is started without any, as CWL runners do.
-    done = subprocess.run(["sh", "-c", f"sh -c {json.dumps(bare)}; exit $?"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["sh", "-c", f"sh -c {json.dumps(bare)}; exit $?"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     unit.assert_true()
 
@@ -275,7 +283,10 @@ def test_a_success_is_delivered_whole_and_its_receipt_names_every_file(unit: Uni
 
 
 def test_odd_names_arrive_as_they_are(unit: Unit) -> None:
-    odd = {f"sub-01/{name}": name for name in ("a b", "é ü/日本", "100%", "a+b", "q?x#y", "quote'\"", "<&>", ".hidden", "%41")}
+    odd = {
+        f"sub-01/{name}": name
+        for name in ("a b", "é ü/日本", "100%", "a+b", "q?x#y", "quote'\"", "<&>", ".hidden", "%41")
+    }
     unit.made({**OUTPUTS, **odd}).stage()
     assert {path: data.decode() for path, data in unit.derivatives().items() if path in odd} == odd
     unit.assert_true()
@@ -310,7 +321,9 @@ def test_the_first_unit_to_write_a_shared_file_wins_and_no_unit_owns_it(unit: Un
     other.made({"sub-02.html": "x", "fsaverage/surf/lh.white": "second"})
     receipt = other.stage()
     assert unit.derivatives()["fsaverage/surf/lh.white"] == b"first"
-    assert [(entry["path"], entry["written"]) for entry in receipt["shared"]] == [("fsaverage/surf/lh.white", False)]
+    assert [(entry["path"], entry["written"]) for entry in receipt["shared"]] == [
+        ("fsaverage/surf/lh.white", False)
+    ]
 
 
 def test_a_shared_file_stays_and_is_named_when_its_unit_no_longer_makes_it(unit: Unit) -> None:
@@ -349,8 +362,12 @@ def test_a_checking_pipeline_delivers_the_report_of_a_failed_unit(unit: Unit) ->
     unit.assert_true()
 
 
-def test_a_file_that_takes_many_parts_arrives_whole(aws: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    unit = Unit(tmp_path, f"s3://{aws.bucket()}").made({**OUTPUTS, "big": random.Random(1).randbytes(11 << 20)})
+def test_a_file_that_takes_many_parts_arrives_whole(
+    aws: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = Unit(tmp_path, f"s3://{aws.bucket()}").made(
+        {**OUTPUTS, "big": random.Random(1).randbytes(11 << 20)}
+    )
     monkeypatch.setattr(output_store, "SINGLE_PUT", 1 << 20)
     monkeypatch.setattr(output_store, "PART", 5 << 20)
     receipt = unit.stage()
@@ -457,7 +474,14 @@ def test_a_conditional_put_whose_answer_was_lost_has_not_lost(aws: S3, tmp_path:
 
 def interrupted(unit: Unit, paths: list[str], leftovers: list[str] | None = None, **note: Any) -> None:
     """Leave what an attempt leaves that was killed in the middle of its uploads."""
-    content = {"attempt": "gone", "run": unit.run, "host": "h", "paths": paths, "leftovers": leftovers or [], **note}
+    content = {
+        "attempt": "gone",
+        "run": unit.run,
+        "host": "h",
+        "paths": paths,
+        "leftovers": leftovers or [],
+        **note,
+    }
     unit.location.write(".neurocwl/units/sub-01/staging.json", json.dumps(content).encode())
     for path in paths:
         unit.location.write(path, b"half")
@@ -495,7 +519,13 @@ def test_an_earlier_success_that_a_cut_off_attempt_had_not_reached_stays(unit: U
     unit.stage()
     before = unit.derivatives()
     unit.launched_again()
-    content = {"attempt": "gone", "run": "r2", "host": "h", "paths": ["sub-01.html"], "leftovers": ["sub-01/anat/T1w.nii.gz"]}
+    content = {
+        "attempt": "gone",
+        "run": "r2",
+        "host": "h",
+        "paths": ["sub-01.html"],
+        "leftovers": ["sub-01/anat/T1w.nii.gz"],
+    }
     unit.location.write(".neurocwl/units/sub-01/staging.json", json.dumps(content).encode())
     unit.exit_code, unit.task_key = 1, "k2"
     unit.stage()
@@ -521,7 +551,11 @@ def killed_at(unit: Unit, delay: float, variables: Mapping[str, str]) -> bool:
     environment = {"PATH": os.environ["PATH"], "HOME": str(unit.folder), **variables}
     # The delay counts from the moment that it has taken its note, not from Python's start.
     process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), "request.json"], cwd=unit.folder, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        [sys.executable, str(SCRIPT), "request.json"],
+        cwd=unit.folder,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
     )
     note = f".neurocwl/units/{unit.name}/staging.json"
     while process.poll() is None and unit.location.read(note) is None:
@@ -543,7 +577,10 @@ def test_killed_at_any_moment_and_run_again_there_is_one_true_receipt_and_no_orp
     unit.folder.mkdir()
     kills = 0
     for round_ in range(3 if aws else 6):
-        files = {f"sub-01/{chance.randrange(60)}.bin": chance.randbytes(chance.randrange(40_000)) for _ in range(40)}
+        files = {
+            f"sub-01/{chance.randrange(60)}.bin": chance.randbytes(chance.randrange(40_000))
+            for _ in range(40)
+        }
         unit.made({"sub-01.html": f"round {round_}", **files}).task_key = f"k{round_}"
         unit.exit_code = chance.choice([0, 0, 1])
         kills += killed_at(unit, chance.random() * (0.35 if aws else 0.06), variables)

@@ -17,7 +17,13 @@ from neurocwl.storage import Location, open_location
 from neurocwl.verify import Verification, verify
 from tests.conftest import S3
 
-DELIVERY = {"pipeline": "p", "deliver": "success", "outputs": ["."], "expect": ["{unit}.html"], "shared": ["shared.txt"]}
+DELIVERY = {
+    "pipeline": "p",
+    "deliver": "success",
+    "outputs": ["."],
+    "expect": ["{unit}.html"],
+    "shared": ["shared.txt"],
+}
 
 
 def commit(output: Location, folder: Path, unit: str, run: str = "r1", exit_code: int = 0) -> None:
@@ -31,7 +37,13 @@ def commit(output: Location, folder: Path, unit: str, run: str = "r1", exit_code
     (folder / "log").write_text("it broke\n")
     previous = output.read_tagged(f".neurocwl/units/{unit}/receipt.json")
     label = unit.removeprefix("sub-")
-    context = {"unit": unit, "participant": label, "session": None, "task_key": "k", "previous": previous and previous[1]}
+    context = {
+        "unit": unit,
+        "participant": label,
+        "session": None,
+        "task_key": "k",
+        "previous": previous and previous[1],
+    }
     stage_out.stage_out(
         {
             "context": context,
@@ -46,7 +58,13 @@ def commit(output: Location, folder: Path, unit: str, run: str = "r1", exit_code
 
 
 def planned(unit: str, status_: str = "ready", reason: str = "") -> dict[str, Any]:
-    return {"unit": unit, "participant": unit.removeprefix("sub-"), "session": None, "status": status_, "reason": reason}
+    return {
+        "unit": unit,
+        "participant": unit.removeprefix("sub-"),
+        "session": None,
+        "status": status_,
+        "reason": reason,
+    }
 
 
 def a_run(output: Location, *units: dict[str, Any], run: str = "r1", status_: str = "finished") -> Run:
@@ -230,7 +248,9 @@ TOUCHED: dict[str, tuple[Callable[[Location], object], dict[str, tuple[str, str 
 
 @pytest.mark.parametrize("what", TOUCHED)
 @pytest.mark.parametrize("deep", [False, True])
-def test_verify_says_which_path_was_touched_and_whose_it_is(delivered: tuple[Location, Run], what: str, deep: bool) -> None:
+def test_verify_says_which_path_was_touched_and_whose_it_is(
+    delivered: tuple[Location, Run], what: str, deep: bool
+) -> None:
     output, run = delivered
     touch, expected = TOUCHED[what]
     touch(output)

@@ -94,7 +94,9 @@ def test_a_location_says_the_url_of_a_file_as_cwl_engines_take_it(aws: S3, tmp_p
 # Folders alone
 
 
-def test_a_folder_is_the_same_by_path_by_url_and_by_a_detour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_the_same_by_path_by_url_and_by_a_detour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     wanted = str(tmp_path / "a b")

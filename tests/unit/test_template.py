@@ -35,23 +35,53 @@ def test_every_shipped_template_is_valid_and_names_its_image_and_its_proof(name:
         ("licence: licence", "licence: lisence", "'lisence' is not an input of try.cwl"),
         ("licence: licence", "deliver: never", "deliver is 'never'; it must be success or always"),
         ("label: {label: participant}", "lable: {label: participant}", "'lable' is not an input of try.cwl"),
-        ("label: {label: participant}", "label: {label: subject}", "bind.label.label is 'subject'; it must be one of"),
+        (
+            "label: {label: participant}",
+            "label: {label: subject}",
+            "bind.label.label is 'subject'; it must be one of",
+        ),
         ("label: {label: participant}", "label: participant", "bind.label is 'participant'"),
-        ("label: {label: participant}", "label: {label: unit, file: {suffix: x}}", "bind.label must have exactly one of"),
-        ("files: {datatype: anat, suffix: T1w}, query: t1w", "files: {suffix: T1w}, filter: t1w", "bind.t1w has filter"),
-        ("files: {datatype: anat, suffix: T1w}", "files: {datatype: anat, sufix: T1w}", "did you mean suffix"),
+        (
+            "label: {label: participant}",
+            "label: {label: unit, file: {suffix: x}}",
+            "bind.label must have exactly one of",
+        ),
+        (
+            "files: {datatype: anat, suffix: T1w}, query: t1w",
+            "files: {suffix: T1w}, filter: t1w",
+            "bind.t1w has filter",
+        ),
+        (
+            "files: {datatype: anat, suffix: T1w}",
+            "files: {datatype: anat, sufix: T1w}",
+            "did you mean suffix",
+        ),
         ("files: {datatype: anat, suffix: T1w}", "files: {datatype: anatomy}", "did you mean anat"),
         ("extension: [.nii, .nii.gz]", "extension: [nii]", "lacks its dot"),
-        ("suffix: T2w}, query: t2w, when: use_t2w}\nlic", "suffix: T2w}, query: T2W, when: use_t2w}\nlic", "no query is named 'T2W'"),
+        (
+            "suffix: T2w}, query: t2w, when: use_t2w}\nlic",
+            "suffix: T2w}, query: T2W, when: use_t2w}\nlic",
+            "no query is named 'T2W'",
+        ),
         ("unless: level", "unless: levle", "'levle' is not an input"),
         ('outputs: {out: "."}', 'outputs: {uot: "."}', "'uot' is not an output of try.cwl"),
         ('outputs: {out: "."}', "outputs: everything", "outputs is 'everything'; it must be a map"),
         ("logs: [log]", "logs: [err]", "'err' is not an output of try.cwl"),
-        ('"{unit}.html"', '"{subject}.html"', "{subject} stands for nothing; there are participant, session, unit"),
-        ("licence: licence", "rules: [{exclusive: [level, nothing], because: x}]", "'nothing' is not an input"),
+        (
+            '"{unit}.html"',
+            '"{subject}.html"',
+            "{subject} stands for nothing; there are participant, session, unit",
+        ),
+        (
+            "licence: licence",
+            "rules: [{exclusive: [level, nothing], because: x}]",
+            "'nothing' is not an input",
+        ),
     ],
 )
-def test_a_mistake_in_a_template_is_refused_with_the_file_and_the_fix(old: str, new: str, said: str, tmp_path: Path) -> None:
+def test_a_mistake_in_a_template_is_refused_with_the_file_and_the_fix(
+    old: str, new: str, said: str, tmp_path: Path
+) -> None:
     assert old in JOB
     file = write(tmp_path, JOB.replace(old, new, 1), TOOL % INPUTS)
     with pytest.raises(BadInput) as caught:
@@ -65,9 +95,18 @@ def test_a_mistake_in_a_template_is_refused_with_the_file_and_the_fix(old: str, 
     [
         ("class: [", "is not a CWL file"),
         ("- a\n- b\n", "is not a CWL file"),
-        ("class: Workflow\ninputs: {}\noutputs: {}\n", "class is 'Workflow'; a pipeline's tool must be a CommandLineTool"),
-        (TOOL % (INPUTS + "  run: string\n"), "calls something 'run', as the dataset workflow does: rename it"),
-        ((TOOL % INPUTS).replace("log: stdout", "log: stdout, exit_code: int"), "calls something 'exit_code'"),
+        (
+            "class: Workflow\ninputs: {}\noutputs: {}\n",
+            "class is 'Workflow'; a pipeline's tool must be a CommandLineTool",
+        ),
+        (
+            TOOL % (INPUTS + "  run: string\n"),
+            "calls something 'run', as the dataset workflow does: rename it",
+        ),
+        (
+            (TOOL % INPUTS).replace("log: stdout", "log: stdout, exit_code: int"),
+            "calls something 'exit_code'",
+        ),
     ],
 )
 def test_a_tool_that_cannot_be_a_pipelines_is_refused(tool: str, said: str, tmp_path: Path) -> None:
@@ -102,7 +141,9 @@ stdout: log
     assert set(found.tool["outputs"]) == {"out", "log"}
 
 
-def test_a_template_of_ones_own_comes_before_a_shipped_one_and_may_be_named_by_its_path(tmp_path: Path) -> None:
+def test_a_template_of_ones_own_comes_before_a_shipped_one_and_may_be_named_by_its_path(
+    tmp_path: Path,
+) -> None:
     file = write(tmp_path, JOB, TOOL % INPUTS)
     assert template.load(str(file)).pipeline == "try"
     (tmp_path / "jobs/fmriprep.yml").write_text(JOB)

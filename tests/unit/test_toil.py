@@ -39,7 +39,9 @@ def test_messages_are_read_line_by_line_as_they_come(tmp_path: Path) -> None:
 def stand_in(folder: Path, name: str, *words: str, **variables: str) -> "subprocess.Popen[bytes]":
     """A process that is called as one of Toil's, with a child of its own."""
     script = folder / name
-    script.write_text("import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])\n")
+    script.write_text(
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+    )
     process = subprocess.Popen([sys.executable, script, *words], env={**os.environ, **variables})
     end = time.monotonic() + 20
     while not psutil.Process(process.pid).children() and time.monotonic() < end:
@@ -48,7 +50,9 @@ def stand_in(folder: Path, name: str, *words: str, **variables: str) -> "subproc
 
 
 @pytest.mark.parametrize("name", ["_toil_worker", "toil-cwl-runner"])
-def test_workers_whose_leader_was_killed_are_ended_with_all_that_they_started(name: str, tmp_path: Path) -> None:
+def test_workers_whose_leader_was_killed_are_ended_with_all_that_they_started(
+    name: str, tmp_path: Path
+) -> None:
     mine = stand_in(tmp_path, name, f"file:{tmp_path}/jobstore")
     labelled = stand_in(tmp_path, name, NEUROCWL_LABELS="neurocwl.run=r neurocwl.output=0123")
     (tmp_path / "elsewhere").mkdir()

@@ -34,7 +34,9 @@ def names(data: object, template_: Template, selection: Selection = ALL, **param
 
 
 @pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
-def test_every_participant_of_every_tree_is_a_unit_with_all_its_files(tree: Tree, per_participant: Template) -> None:
+def test_every_participant_of_every_tree_is_a_unit_with_all_its_files(
+    tree: Tree, per_participant: Template
+) -> None:
     units = {unit.participant: unit for unit in select(of_tree(tree), per_participant, ALL, {})}
     assert sorted(units) == tree.participants
     for label, unit in units.items():
@@ -44,7 +46,9 @@ def test_every_participant_of_every_tree_is_a_unit_with_all_its_files(tree: Tree
 
 
 @pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
-def test_every_session_of_every_tree_is_a_unit_and_no_data_is_lost_between_them(tree: Tree, per_session: Template) -> None:
+def test_every_session_of_every_tree_is_a_unit_and_no_data_is_lost_between_them(
+    tree: Tree, per_session: Template
+) -> None:
     units = select(of_tree(tree), per_session, ALL, {})
     for label in tree.participants:
         mine = [unit for unit in units if unit.participant == label]
@@ -102,30 +106,47 @@ def test_a_limit_takes_the_first_units(limit: int) -> None:
 @pytest.mark.parametrize(
     ("selection", "said"),
     [
-        (Selection(participants=("01", "99")), "--participant-label 99: not in the dataset; there are: 01, 02, 10, A1, gone"),
+        (
+            Selection(participants=("01", "99")),
+            "--participant-label 99: not in the dataset; there are: 01, 02, 10, A1, gone",
+        ),
         (Selection(exclude=("B*",)), "--exclude B*: not in the dataset"),
         (Selection(sessions=("ses-c",)), "--session-label ses-c: not in the dataset; there are: a, b"),
         (Selection(tasks=("REST",)), "--task-id REST: not in the dataset; there are: nback, rest"),
         (Selection(participants=("a1",)), "--participant-label a1"),
     ],
 )
-def test_a_label_that_the_dataset_does_not_have_is_refused(selection: Selection, said: str, per_participant: Template) -> None:
+def test_a_label_that_the_dataset_does_not_have_is_refused(
+    selection: Selection, said: str, per_participant: Template
+) -> None:
     with pytest.raises(BadInput) as caught:
         select(LONG, per_participant, selection, {})
     assert str(caught.value).startswith(said)
 
 
 def test_sessions_of_a_participant_are_units_of_their_own(per_session: Template) -> None:
-    assert names(LONG, per_session) == ["sub-01_ses-a", "sub-01_ses-b", "sub-02_ses-a", "sub-10", "sub-A1", "sub-gone"]
+    assert names(LONG, per_session) == [
+        "sub-01_ses-a",
+        "sub-01_ses-b",
+        "sub-02_ses-a",
+        "sub-10",
+        "sub-A1",
+        "sub-gone",
+    ]
 
 
 def test_who_lacks_a_selected_session_is_listed_with_it_and_not_dropped(
     per_session: Template, per_participant: Template, tmp_path: Path
 ) -> None:
-    units = {u.name: u.missing for u in select(LONG, per_session, Selection(sessions=("ses-b",)), {"level": 1})}
+    units = {
+        u.name: u.missing for u in select(LONG, per_session, Selection(sessions=("ses-b",)), {"level": 1})
+    }
     assert units["sub-01_ses-b"] == ()
     assert units["sub-02_ses-b"] == units["sub-10_ses-b"] == ("session ses-b",)
-    whole = {u.name: u.missing for u in select(LONG, replace(per_participant, unit="participant"), Selection(sessions=("b",)), {})}
+    whole = {
+        u.name: u.missing
+        for u in select(LONG, replace(per_participant, unit="participant"), Selection(sessions=("b",)), {})
+    }
     assert "session ses-b" in whole["sub-02"]
 
 
@@ -134,7 +155,9 @@ def test_a_selected_session_leaves_the_files_of_the_others_out(per_participant: 
     assert {file.session for file in unit.files} == {"b", None}
 
 
-def test_a_selected_task_leaves_the_runs_of_others_out_and_keeps_what_has_none(per_participant: Template) -> None:
+def test_a_selected_task_leaves_the_runs_of_others_out_and_keeps_what_has_none(
+    per_participant: Template,
+) -> None:
     unit = select(LONG, per_participant, Selection(participants=("02",), tasks=("task-nback",)), {})[0]
     assert {file.entities.get("task") for file in unit.files} == {"nback", None}
 
@@ -172,7 +195,9 @@ def test_a_participant_whose_label_is_no_label_is_never_run(label: str, per_part
     assert "rename the folder" in units[label][0]
 
 
-def test_a_bids_filter_file_narrows_what_is_bound_and_what_is_required(per_participant: Template, tmp_path: Path) -> None:
+def test_a_bids_filter_file_narrows_what_is_bound_and_what_is_required(
+    per_participant: Template, tmp_path: Path
+) -> None:
     data = dataset(
         [f"sub-01/anat/sub-01_{acq}T1w.nii.gz" for acq in ("", "acq-a_", "acq-b_")]
         + ["sub-02/anat/sub-02_acq-b_T1w.nii.gz"]
@@ -188,7 +213,12 @@ def test_a_bids_filter_file_narrows_what_is_bound_and_what_is_required(per_parti
 
 def test_a_dataset_folder_gets_matching_data_and_what_describes_it(per_participant: Template) -> None:
     data = dataset(
-        ["sub-01/anat/sub-01_T1w.nii.gz", "sub-01/eeg/sub-01_task-x_eeg.edf", "sub-01/sub-01_scans.tsv", "T1w.json"]
+        [
+            "sub-01/anat/sub-01_T1w.nii.gz",
+            "sub-01/eeg/sub-01_task-x_eeg.edf",
+            "sub-01/sub-01_scans.tsv",
+            "T1w.json",
+        ]
     )
     (unit,) = select(data, per_participant, ALL, {})
     found = bound_files(unit, per_participant.bind["bids_dir"], None)

@@ -28,10 +28,17 @@ def steps(document: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("stage_in", [False, True])
-def test_stage_out_takes_everything_from_the_tool_alone_so_that_toil_chains_the_two(name: str, stage_in: bool) -> None:
+def test_stage_out_takes_everything_from_the_tool_alone_so_that_toil_chains_the_two(
+    name: str, stage_in: bool
+) -> None:
     step = steps(workflow.dataset_workflow(template.load(name), stage_in=stage_in))["stage_out"]
     sources = [v["source"] if isinstance(v, dict) and "source" in v else v for v in step["in"].values()]
-    flat = [s for source in sources for s in (source if isinstance(source, list) else [source]) if isinstance(s, str)]
+    flat = [
+        s
+        for source in sources
+        for s in (source if isinstance(source, list) else [source])
+        if isinstance(s, str)
+    ]
     assert flat
     assert all(source.startswith("tool/") for source in flat)
 
@@ -44,15 +51,19 @@ def test_every_failure_of_the_tool_is_recorded_and_the_tool_by_itself_still_fail
     assert "successCodes" not in chosen.tool
     for output in chosen.outputs:
         type_ = tool["outputs"][output]["type"]
-        assert (type_.endswith("?") if isinstance(type_, str) else "null" in type_), output
+        assert type_.endswith("?") if isinstance(type_, str) else "null" in type_, output
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_of_the_tool_can_be_given_to_the_workflow(name: str) -> None:
     chosen = template.load(name)
     document = workflow.dataset_workflow(chosen)
-    assert set(document["inputs"]) == {"units", "output", "run"} | (set(chosen.tool["inputs"]) - set(chosen.bind))
-    assert set(document["steps"]["per_unit"]["in"]) == {"unit", "output", "run"} | (set(chosen.tool["inputs"]) - set(chosen.bind))
+    assert set(document["inputs"]) == {"units", "output", "run"} | (
+        set(chosen.tool["inputs"]) - set(chosen.bind)
+    )
+    assert set(document["steps"]["per_unit"]["in"]) == {"unit", "output", "run"} | (
+        set(chosen.tool["inputs"]) - set(chosen.bind)
+    )
     assert "inputBinding" not in json.dumps(document["inputs"])
 
 
@@ -67,9 +78,16 @@ def test_resources_have_the_units_that_cwl_says(name: str) -> None:
         "outdirMin": "$(inputs.out_mib)",
     }
     assert tool["hints"]["ToolTimeLimit"] == {"timelimit": "$(inputs.time_limit)"}
-    for parameter, unit in (("memory_mib", "MiB"), ("tmp_mib", "MiB"), ("out_mib", "MiB"), ("time_limit", "seconds")):
+    for parameter, unit in (
+        ("memory_mib", "MiB"),
+        ("tmp_mib", "MiB"),
+        ("out_mib", "MiB"),
+        ("time_limit", "seconds"),
+    ):
         assert unit.lower() in tool["inputs"][parameter]["doc"].lower()
-    defaults = {parameter: tool["inputs"][parameter]["default"] for parameter in ("cpus", "memory_mib", "time_limit")}
+    defaults = {
+        parameter: tool["inputs"][parameter]["default"] for parameter in ("cpus", "memory_mib", "time_limit")
+    }
     assert 1 <= defaults["cpus"] <= 16
     assert 1024 <= defaults["memory_mib"] <= 64 * 1024
     assert 600 <= defaults["time_limit"] <= 14 * 24 * 3600
@@ -81,18 +99,24 @@ def test_stage_out_asks_for_no_more_than_the_tool(name: str) -> None:
     inputs = template.load(name).tool["inputs"]
     assert asked["coresMin"] <= inputs["cpus"]["default"]
     assert asked["ramMin"] <= inputs["memory_mib"]["default"]
-    assert asked["tmpdirMin"] + asked["outdirMin"] <= inputs["tmp_mib"]["default"] + inputs["out_mib"]["default"]
+    assert (
+        asked["tmpdirMin"] + asked["outdirMin"] <= inputs["tmp_mib"]["default"] + inputs["out_mib"]["default"]
+    )
 
 
 def test_resources_of_a_run_stand_in_the_workflow_as_numbers() -> None:
     wanted = {"cpus": 2, "memory_mib": 3000, "tmp_mib": 5, "out_mib": 6, "time_limit": 7}
-    hints = steps(workflow.dataset_workflow(template.load("fmriprep"), resources=wanted))["tool"]["run"]["hints"]
+    hints = steps(workflow.dataset_workflow(template.load("fmriprep"), resources=wanted))["tool"]["run"][
+        "hints"
+    ]
     assert hints["ResourceRequirement"] == {"coresMin": 2, "ramMin": 3000, "tmpdirMin": 5, "outdirMin": 6}
     assert hints["ToolTimeLimit"] == {"timelimit": 7}
 
 
 @pytest.mark.parametrize(("image", "told"), [("my/fmriprep:1", False), ("localhost/stand-in:1", True)])
-def test_another_image_replaces_the_tools_and_only_a_rehearsal_is_told_its_fault(image: str, told: bool) -> None:
+def test_another_image_replaces_the_tools_and_only_a_rehearsal_is_told_its_fault(
+    image: str, told: bool
+) -> None:
     chosen = template.load("fmriprep")
     tool = steps(workflow.dataset_workflow(chosen, image=image, rehearsal=told))["tool"]["run"]
     assert tool["hints"]["DockerRequirement"] == {"dockerPull": image}
@@ -115,9 +139,14 @@ def test_an_exported_workflow_stands_alone(name: str, tmp_path: Path) -> None:
 
 def test_a_pipeline_of_ones_own_becomes_a_valid_workflow(tmp_path: Path) -> None:
     file = tmp_path / "try.cwl"
-    file.write_text(cwlfile.as_json(workflow.dataset_workflow(pipeline(tmp_path / "p"), inline=True, stage_in=True)))
+    file.write_text(
+        cwlfile.as_json(workflow.dataset_workflow(pipeline(tmp_path / "p"), inline=True, stage_in=True))
+    )
     done = subprocess.run(
-        [Path(sys.executable).parent / "cwltool", "--validate", "--strict", file], capture_output=True, text=True, check=False
+        [Path(sys.executable).parent / "cwltool", "--validate", "--strict", file],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr, done.stderr

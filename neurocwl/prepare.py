@@ -1,0 +1,184 @@
+"""A dataset command's arguments turned into a plan: what was asked for, the dataset, and what is done already."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neurocwl import parameters, plan, template
+from neurocwl.bids import Problem
+from neurocwl.errors import BadInput, NeurocwlError
+from neurocwl.filters import read_filter_file
+from neurocwl.plan import Plan
+from neurocwl.plan import Request as PlanRequest
+from neurocwl.receipts import UnitState, read_states
+from neurocwl.s3 import Access
+from neurocwl.storage import Location, open_location
+from neurocwl.template import Template
+from neurocwl.units import Selection
+
+FAULTS = ("fail", "crash-late", "missing-report", "oom", "hang")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan and everything that it was made from."""
+
+    plan: Plan
+    request: PlanRequest
+    dataset: Location
+    output: Location | None
+    access: Access  # of the output
+    dataset_access: Access
+    parameters: Mapping[str, Any]
+
+
+def access(arguments: argparse.Namespace, *, dataset: bool = False) -> Access:
+    """How to reach the output, or the dataset, by a command's options."""
+    return Access(
+        sign=not (dataset and arguments.no_sign_request),
+        requester_pays=dataset and arguments.request_payer,
+        profile=arguments.profile,
+        region=arguments.region,
+    )
+
+
+def parsed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, Template]:
+    """The arguments again, now with the pipeline's own parameters."""
+    if not arguments.pipeline:
+        if arguments.help:
+            arguments.parser.print_help()
+            raise SystemExit(0)
+        raise BadInput(
+            f"--pipeline is missing; there are: {', '.join(template.names(arguments.pipeline_dir))}"
+        )
+    chosen = template.load(arguments.pipeline, arguments.pipeline_dir)
+    parser = arguments.parser
+    parameters.add_options(parser, chosen)
+    if arguments.help:
+        parser.print_help()
+        raise SystemExit(0)
+    again = parser.parse_args(
+        arguments.words[2:], argparse.Namespace(action=arguments.action, parser=parser, words=arguments.words)
+    )
+    if not again.dataset:
+        raise BadInput(
+            "DATASET is missing: an s3:// URL or a folder (before options that take several words)"
+        )
+    return again, chosen
+
+
+def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: bool) -> Prepared:
+    """Look at the dataset and at the output, and plan. need_output: something will be written there.
+
+    Raises BadInput for whatever of the arguments cannot be used.
+    """
+    from neurocwl import validity
+    from neurocwl.bids import index
+
+    if need_output and not arguments.output:
+        raise BadInput("--output is missing: where the derivatives go, an s3:// URL or a folder")
+    if arguments.limit is not None and arguments.limit < 1:
+        raise BadInput(f"--limit {arguments.limit}: must be 1 or more")
+    ours, theirs = access(arguments), access(arguments, dataset=True)
+    location = open_location(arguments.dataset, theirs)
+    output = open_location(arguments.output, ours) if arguments.output else None
+    if output and location.url.startswith(output.url.rstrip("/") + "/"):
+        raise BadInput(
+            f"--output {output.url} contains the dataset {location.url}; write beside it, or below its derivatives/"
+        )
+    if output and plan.is_inside_dataset(output.url, location.url):
+        raise BadInput(
+            f"--output {output.url} lies among the raw data; write to {location.url}/derivatives/{chosen.pipeline} or elsewhere"
+        )
+    values, selection = _values(arguments, chosen)
+    rehearsing = bool(getattr(arguments, "rehearse", False))
+    image = arguments.image or (chosen.rehearsal if rehearsing else None) or chosen.image
+    request = PlanRequest(chosen, selection, values, image, rehearsing, _faults(arguments), arguments.rerun)
+    entries = plan.entries_of(location)
+    ignored = _text(location, ".bidsignore") or ""
+    dataset = index(entries, bidsignore=ignored, participants_tsv=_text(location, "participants.tsv"))
+    if not dataset.participants:
+        raise BadInput(
+            f"{location.url}: no sub-* folders; give the prefix or folder that holds dataset_description.json and sub-*/"
+        )
+    description, problems = _described(location)
+    kind = validity.dataset_type(description)
+    problems += validity.invalid_names([e.path for e in entries], dataset_type=kind, bidsignore=ignored)
+    states = _states(output, lenient=not need_output)
+    made = plan.make(dataset, location, output, request, states, problems)
+    return Prepared(made, request, location, output, ours, theirs, values)
+
+
+def _states(output: Location | None, *, lenient: bool) -> dict[str, UnitState]:
+    """What is done at the output; where nothing will be written, one that cannot be read is only warned of."""
+    try:
+        return read_states(output) if output else {}
+    except NeurocwlError as error:
+        if not lenient:
+            raise
+        print(f"warning: {error}; every unit counts as not done", file=sys.stderr)
+        return {}
+
+
+def _described(location: Location) -> tuple[dict[str, Any], list[Problem]]:
+    """dataset_description.json, and what is wrong with it."""
+    text = _text(location, "dataset_description.json")
+    if text is None:
+        why = "is not there; BIDS demands it"
+        return {}, [Problem("dataset_description.json", "MISSING_DATASET_DESCRIPTION", why)]
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        return {}, [Problem("dataset_description.json", "JSON_INVALID", f"is no JSON: {error}")]
+    return (found if isinstance(found, dict) else {}), []
+
+
+def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, Any], Selection]:
+    """The pipeline's parameters, checked, and the selection."""
+    values = parameters.from_file(arguments.parameters, chosen) if arguments.parameters else {}
+    values |= parameters.given(arguments, chosen)
+    queries = read_filter_file(arguments.bids_filter_file) if arguments.bids_filter_file else None
+    known = chosen.tool["inputs"]
+    for kind, labels in (("task", arguments.task_id), ("session", arguments.session_label)):
+        name = chosen.selection.get(kind)
+        if name and labels:
+            bare = [label.removeprefix("task-").removeprefix("ses-") for label in labels]
+            if "[]" not in str(known[name]["type"]) and len(bare) > 1:
+                continue  # the tool takes one; it is given the files of these alone
+            values[name] = bare if "[]" in str(known[name]["type"]) else bare[0]
+    if arguments.bids_filter_file and "filter" in chosen.selection:
+        values[chosen.selection["filter"]] = parameters.path_object(
+            "File", str(arguments.bids_filter_file), "--bids-filter-file"
+        )
+    parameters.check(chosen, values)
+    selection = Selection(
+        tuple(arguments.participant_label),
+        tuple(arguments.session_label),
+        tuple(arguments.task_id),
+        tuple(arguments.exclude),
+        arguments.limit,
+        queries,
+    )
+    return values, selection
+
+
+def _faults(arguments: argparse.Namespace) -> dict[str, str]:
+    faults = {}
+    for word in getattr(arguments, "rehearse_fault", []):
+        unit, _, fault = word.partition("=")
+        if fault not in FAULTS:
+            raise BadInput(
+                f"--rehearse-fault {word}: must be UNIT=FAULT with FAULT one of {', '.join(FAULTS)}"
+            )
+        faults[unit if unit.startswith("sub-") else f"sub-{unit}"] = fault
+    if faults and not arguments.rehearse:
+        raise BadInput("--rehearse-fault needs --rehearse")
+    return faults
+
+
+def _text(location: Location, path: str) -> str | None:
+    data = location.read(path)
+    return None if data is None else data.decode("utf-8", "replace")
