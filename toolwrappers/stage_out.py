@@ -156,113 +156,148 @@ def judge(
     return ("failed", "; ".join(why[:3])) if why else ("done", "")
 
 
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """What one attempt found out before it writes anything: its verdict, and what goes where."""
+
+    id: str
+    home: str  # the unit's own folder below the output
+    status: str
+    reason: str
+    delivered: bool  # whether the outputs become derivatives
+    own: list[Item]
+    shared: list[Item]
+    logs: list[Item]
+
+
 def stage_out(request: dict[str, Any]) -> dict[str, Any]:
     """Deliver and commit one unit; returns its receipt.
 
     Raises LostRace when another attempt committed meanwhile, RuntimeError when bytes do not arrive.
     """
-    context, delivery = request["context"], request["delivery"]
-    unit, exit_code = context["unit"], int(request["exit_code"])
-    now = datetime.datetime.now(UTC)
-    attempt = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    home = f"{STATE}/units/{unit}"
-    store = open_store(request["output"], home)
-    items = collect(request["outputs"], [fill(place, context) for place in delivery["outputs"]])
-    status, reason = judge(exit_code, items, delivery, context, request["logs"])
-    items = [item for item in items if sayable(item.path)]
-    shared = [i for i in items if any(matches(i.path, p) for p in delivery.get("shared", []))]
-    own = [i for i in items if i not in shared]
-    delivered = status == "done" or delivery.get("deliver") == "always"
-    if not delivered:
-        own = [Item(i.source, f"{home}/attempts/{attempt}/outputs/{i.path}") for i in items]
-        shared = []
-    logs = collect(request["logs"], [f"{home}/attempts/{attempt}/logs"] * len(request["logs"]))
-
-    before, earlier_etag = _receipt(store, home)
-    staging = store.get(f"{home}/staging.json")
+    context = request["context"]
+    attempt = judged(request)
+    store = open_store(request["output"], attempt.home)
+    before, tag = _receipt(store, attempt.home)
+    staging = store.get(f"{attempt.home}/staging.json")
     interrupted = json.loads(staging[0]) if staging else {}
     if before and interrupted.get("attempt") == before["attempt"]:  # killed after its commit: nothing is open
         interrupted = {}
-    if (
-        before
-        and not interrupted
-        and before["run"] == request["run"]
-        and before["status"] == "done"
-        and before["task_key"] == context["task_key"]
-    ):
+    if before and not interrupted and _is_this(before, request):
         store.drop_partial(set())
         if staging:
-            store.delete([f"{home}/staging.json"])
+            store.delete([f"{attempt.home}/staging.json"])
         return before  # a worker was lost after it had committed: the work is done
-    if earlier_etag != context.get("previous") and before and before["run"] != request["run"]:
-        raise LostRace(f"{home}/receipt.json was written by run {before['run']} since this run was planned")
+    if before and tag != context.get("previous") and before["run"] != request["run"]:
+        raise LostRace(
+            f"{attempt.home}/receipt.json was written by run {before['run']} since this run was planned"
+        )
+
+    earlier, leftovers = superseded(store, attempt, before, interrupted)
+    touched = set(interrupted.get("paths", [])) | set(interrupted.get("leftovers", []))
+    note = {
+        "attempt": attempt.id,
+        "run": request["run"],
+        "host": socket.gethostname(),
+        "paths": [i.path for i in (*attempt.own, *attempt.logs)],
+        "leftovers": sorted(leftovers),
+        "shared": sorted({i.path for i in attempt.shared} | set(interrupted.get("shared", []))),
+    }
+    note_tag = store.put(f"{attempt.home}/staging.json", _json(note), staging[1] if staging else None)
+    store.drop_partial(touched)
+    store.delete(_in_the_way(leftovers, {i.path for i in attempt.own}))
+    with concurrent.futures.ThreadPoolExecutor(TRANSFERS) as pool:
+        manifest = list(pool.map(lambda item: _deliver(store, item), attempt.own))
+        logs = list(pool.map(lambda item: _deliver(store, item), attempt.logs))
+    shared = [_deliver_shared(store, item) for item in attempt.shared]
+    shared += _still_shared(store, before, interrupted, {item.path for item in attempt.shared})
+    store.delete(sorted(leftovers - {entry["path"] for entry in manifest}))
+
+    receipt = receipt_of(
+        request, attempt, before, {"manifest": manifest, "shared": shared, "earlier": earlier}, logs
+    )
+    if store.tag(f"{attempt.home}/staging.json") != note_tag:
+        raise LostRace(f"{attempt.home}/staging.json was written by another attempt: that one goes on")
+    store.put(f"{attempt.home}/receipt.json", _json(receipt), tag)
+    if store.tag(f"{attempt.home}/staging.json") == note_tag:
+        store.delete([f"{attempt.home}/staging.json"])
+    return receipt
+
+
+def judged(request: dict[str, Any]) -> Attempt:
+    """The verdict on what the tool made, and where each file goes because of it."""
+    context, delivery = request["context"], request["delivery"]
+    id_ = f"{datetime.datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    home = f"{STATE}/units/{context['unit']}"
+    items = collect(request["outputs"], [fill(place, context) for place in delivery["outputs"]])
+    status, reason = judge(int(request["exit_code"]), items, delivery, context, request["logs"])
+    items = [item for item in items if sayable(item.path)]
+    delivered = status == "done" or delivery.get("deliver") == "always"
+    if delivered:
+        shared = [i for i in items if any(matches(i.path, p) for p in delivery.get("shared", []))]
+        own = [i for i in items if i not in shared]
+    else:
+        shared = []
+        own = [Item(i.source, f"{home}/attempts/{id_}/outputs/{i.path}") for i in items]
+    logs = collect(request["logs"], [f"{home}/attempts/{id_}/logs"] * len(request["logs"]))
+    return Attempt(id_, home, status, reason, delivered, own, shared, logs)
+
+
+def superseded(
+    store: Store, attempt: Attempt, before: dict[str, Any] | None, interrupted: dict[str, Any]
+) -> tuple[dict[str, Any] | None, set[str]]:
+    """The earlier success that stays in place, if any, and the paths of earlier attempts that must go."""
     earlier = (before or {}).get("earlier") or _as_earlier(before)
     touched = set(interrupted.get("paths", [])) | set(interrupted.get("leftovers", []))
     earlier_paths = {entry["path"] for entry in (earlier or {}).get("manifest", [])}
     leftovers = touched | {e["path"] for e in (before or {}).get("manifest", []) if _attempt_path(e["path"])}
-    if earlier and (delivered or (touched & earlier_paths and _is_spoiled(store, earlier))):
+    if earlier and (attempt.delivered or (touched & earlier_paths and _is_spoiled(store, earlier))):
         leftovers |= earlier_paths
         earlier = None
     elif earlier:  # the derivatives of an earlier success stay until a new success replaces them
         leftovers -= earlier_paths
-    leftovers -= {i.path for i in shared}
-    note = {
-        "attempt": attempt,
-        "run": request["run"],
-        "host": socket.gethostname(),
-        "paths": [i.path for i in (*own, *logs)],
-        "leftovers": sorted(leftovers),
-        "shared": sorted({i.path for i in shared} | set(interrupted.get("shared", []))),
-    }
-    note_tag = store.put(f"{home}/staging.json", _json(note), staging[1] if staging else None)
-    store.drop_partial(touched)
-    store.delete(_in_the_way(leftovers, {i.path for i in own}))
+    return earlier, leftovers - {i.path for i in attempt.shared}
 
-    with concurrent.futures.ThreadPoolExecutor(TRANSFERS) as pool:
-        manifest = list(pool.map(lambda item: _deliver(store, item), own))
-        log_entries = list(pool.map(lambda item: _deliver(store, item), logs))
-    shared_entries = []
-    for item in shared:
-        first = store.put_if_absent(item.path, item.source)
-        digest, size = digest_of(item.source)
-        shared_entries.append({"path": item.path, "size": size, "sha256": digest, "written": first})
-    shared_entries += _still_shared(store, before, interrupted, {item.path for item in shared})
 
-    store.delete(sorted(leftovers - {entry["path"] for entry in manifest}))
-    this_one = {
-        "attempt": attempt,
-        "run": request["run"],
-        "status": status,
-        "exit_code": exit_code,
-        "reason": reason,
-        "logs": log_entries,
-    }
-    receipt = {
+def receipt_of(
+    request: dict[str, Any],
+    attempt: Attempt,
+    before: dict[str, Any] | None,
+    files: dict[str, Any],
+    logs: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The receipt; its form is described in docs/formats.md."""
+    context = request["context"]
+    verdict = {"status": attempt.status, "exit_code": int(request["exit_code"]), "reason": attempt.reason}
+    this_one = {"attempt": attempt.id, "run": request["run"], **verdict, "logs": logs}
+    return {
         "receipt": RECEIPT_FORMAT,
-        "unit": unit,
+        "unit": context["unit"],
         "participant": context.get("participant"),
         "session": context.get("session"),
-        "pipeline": delivery["pipeline"],
-        "status": status,
-        "reason": reason,
-        "exit_code": exit_code,
+        "pipeline": request["delivery"]["pipeline"],
+        **verdict,
         "run": request["run"],
-        "attempt": attempt,
+        "attempt": attempt.id,
         "task_key": context["task_key"],
         "committed": datetime.datetime.now(UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),
         "rehearsal": context.get("rehearsal") is not None,
-        "manifest": manifest,
-        "shared": shared_entries,
-        "earlier": earlier,
+        **files,
         "attempts": [*(before or {}).get("attempts", []), this_one],
     }
-    if store.tag(f"{home}/staging.json") != note_tag:
-        raise LostRace(f"{home}/staging.json was written by another attempt: that one goes on")
-    store.put(f"{home}/receipt.json", _json(receipt), earlier_etag)
-    if store.tag(f"{home}/staging.json") == note_tag:
-        store.delete([f"{home}/staging.json"])
-    return receipt
+
+
+def _is_this(receipt: dict[str, Any], request: dict[str, Any]) -> bool:
+    """Whether a receipt says that this very work is done."""
+    wanted = (request["run"], "done", request["context"]["task_key"])
+    return (receipt["run"], receipt["status"], receipt["task_key"]) == wanted
+
+
+def _deliver_shared(store: Store, item: Item) -> dict[str, Any]:
+    first = store.put_if_absent(item.path, item.source)
+    digest, size = digest_of(item.source)
+    return {"path": item.path, "size": size, "sha256": digest, "written": first}
 
 
 def _still_shared(
