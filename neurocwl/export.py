@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl import assets, cwlfile, template, workflow
+from neurocwl import assets, cwlfile, images, template, workflow
 from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.joborder import Common, as_json, job_order, shards
 from neurocwl.plan import READY, Plan, Request
@@ -22,11 +22,13 @@ class Written:
     files: tuple[Path, ...]
     workflow: Path
     local: bool
+    built_here: bool  # no registry has the image, so that Toil must not pull it beforehand
 
     def lines(self) -> Iterator[str]:
         """A command per job order."""
         for file in self.files:
-            runner = "cwltool" if self.local else "toil-cwl-runner --reference-inputs"
+            toil = "toil-cwl-runner --reference-inputs" + (" --no-prepull" if self.built_here else "")
+            runner = "cwltool" if self.local else toil
             yield f"{runner} {shlex.quote(str(self.workflow))} {shlex.quote(str(file))}"
 
 
@@ -65,7 +67,8 @@ def job_orders(
             stale.unlink()
     except OSError as error:
         raise InfrastructureError(f"-o {destination}: {error.strerror}") from error
-    return Written(tuple(files), _workflow_for(request, folder), local)
+    built_here = request.image.startswith(images.PREFIX)
+    return Written(tuple(files), _workflow_for(request, folder), local, built_here)
 
 
 def _workflow_for(request: Request, folder: Path) -> Path:

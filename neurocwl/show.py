@@ -123,6 +123,10 @@ def verification(found: "Verification") -> None:
     counts = {v: found.count(v) for v in ("equal", "missing", "differing", "extra")}
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     print(f"{found.status.run.output}: {words} ({'bytes read' if found.deep else 'sizes and checksums'})")
+    hurt = {f.unit for f in found.wrong if f.unit}
+    labels = sorted({u.participant for u in found.status.units if u.unit in hurt and u.participant})
+    if labels:
+        print(f"  mend: the same launch with --rerun --participant-label {' '.join(labels)}")
 
 
 def validator(report: Mapping[str, Any]) -> None:

@@ -173,6 +173,14 @@ def test_verify_names_the_file_of_which_one_byte_was_flipped(launched: Launched)
     assert [u["unit"] for u in found.json["units"] if not u["verified"]] == ["sub-07"]
 
 
+def test_a_unit_whose_file_was_damaged_is_mended_by_running_it_again(launched: Launched) -> None:
+    found = launched.run("verify", launched.url("out"))
+    assert "--rerun --participant-label 07" in found.out
+    again = launch(launched, "--rerun", "--participant-label", "07")
+    assert again.code == 0, again.err
+    assert launched.run("verify", launched.url("out"), "--deep").code == 0
+
+
 def test_a_plain_toil_cwl_runner_runs_a_generated_job_order(lab: Lab) -> None:
     """Without the launcher: the command of the README on the workflow of the repository."""
     lab.upload(write_dataset(lab.folder / "ds", ["01"]), "ds")
@@ -189,10 +197,10 @@ def test_a_plain_toil_cwl_runner_runs_a_generated_job_order(lab: Lab) -> None:
     )
     assert written.code == 0, written.err
     words = written.out.split()
-    assert words[:2] == ["toil-cwl-runner", "--reference-inputs"]
+    assert words[:3] == ["toil-cwl-runner", "--reference-inputs", "--no-prepull"], "no registry has the image"
     (Path(lab.folder) / "tmp").mkdir()
     done = subprocess.run(
-        [*words[:2], "--no-prepull", "--workDir", "tmp", *words[2:]],
+        [*words[:3], "--workDir", "tmp", *words[3:]],
         capture_output=True,
         text=True,
         env=lab.environment,
