@@ -24,8 +24,11 @@ PAGE = 1000  # keys in one answer; S3's own limit
 RANGES = 32  # requests under way at once
 Page = tuple[list[tuple[str, str, int]], bool]  # (key, ETag, size) of each object; whether there are more
 
+# In the order in which S3 writes them; every class stops at the next tag, so that no row reads into another.
 _CONTENTS = re.compile(
-    rb"<Contents>.*?<Key>(.*?)</Key>.*?<ETag>(.*?)</ETag>.*?<Size>(\d+)</Size>.*?</Contents>", re.DOTALL
+    r"<Contents><Key>([^<]*)</Key><LastModified>[^<]*</LastModified>"
+    r"<ETag>(?:&quot;|&#34;|\")?([^<&\"]*)(?:&quot;|&#34;|\")?</ETag>"
+    r"(?:<Checksum\w*>[^<]*</Checksum\w*>)*<Size>(\d+)</Size>"
 )
 _ONE = re.compile(rb"<Contents>(.*?)</Contents>", re.DOTALL)
 _FIELDS = {
@@ -242,23 +245,16 @@ def _range(fetch: Callable[[str], Page], cut: int, after: str, end: str | None) 
 def _parse(page: bytes) -> list[tuple[str, str, int]]:
     """(key, ETag, size) of each object in one ListObjectsV2 answer to EncodingType=url."""
     decode = _unquoted if b"<EncodingType>url</EncodingType>" in page else html.unescape
-    rows = _CONTENTS.findall(page)
-    if len(rows) != page.count(b"<Contents>"):  # a server with another order of elements
-        rows = [
-            tuple(
-                (match.group(1) if (match := _FIELDS[name].search(one)) else b"")
-                for name in (b"Key", b"ETag", b"Size")
-            )
-            for one in _ONE.findall(page)
+    rows = _CONTENTS.findall(page.decode())
+    if len(rows) == page.count(b"<Contents>"):
+        return [(decode(key), etag, int(size)) for key, etag, size in rows]
+    found = []  # a server with another order of elements
+    for one in _ONE.findall(page):
+        fields = [
+            (m.group(1).decode() if (m := _FIELDS[n].search(one)) else "") for n in (b"Key", b"ETag", b"Size")
         ]
-    return [
-        (
-            decode(key.decode()),
-            html.unescape(etag.decode()).strip('"'),
-            int(size or 0),
-        )
-        for key, etag, size in rows
-    ]
+        found.append((decode(fields[0]), html.unescape(fields[1]).strip('"'), int(fields[2] or 0)))
+    return found
 
 
 def _unquoted(key: str) -> str:
