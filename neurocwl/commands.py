@@ -99,11 +99,11 @@ def _launch(arguments: argparse.Namespace) -> int:
     if report is not None and report["errors"]:
         show.validator(report)
         raise BadInput("the BIDS validator found errors; mend them, or launch without --validate")
+    file = None
+    if chosen.licence and made.of(plan.READY) and not (arguments.dry_run and not arguments.fs_license_file):
+        file = licence.find(arguments.fs_license_file, os.environ, prepared.access)
     if arguments.dry_run:
         return 0
-    file = None
-    if chosen.licence and made.of(plan.READY):
-        file = licence.find(arguments.fs_license_file, os.environ, prepared.access)
     means = launch.Means(
         access=prepared.access,
         dataset_access=prepared.dataset_access,
@@ -116,6 +116,7 @@ def _launch(arguments: argparse.Namespace) -> int:
     )
     if not made.of(plan.READY):
         print("nothing to run: every unit is done or lacks files", file=sys.stderr)
+        launch.record(made, prepared.request, prepared.dataset, output, means)
         return 0 if not made.of(plan.INCOMPLETE) else 1
     final = launch.launch(
         made, prepared.request, prepared.dataset, output, means, lambda line: print(line, file=sys.stderr)
@@ -146,6 +147,12 @@ def _job_order(arguments: argparse.Namespace) -> int:
 
         licence_file = licence.find(arguments.fs_license_file, os.environ, prepared.access)
     destination = Path(arguments.destination or "job-orders")
+    if "://" in str(arguments.destination):
+        raise BadInput(f"-o {arguments.destination}: job orders are written to a local folder or file")
+    if isinstance(prepared.dataset, Folder) and destination.resolve().is_relative_to(
+        prepared.dataset.root.resolve()
+    ):
+        raise BadInput(f"-o {destination} lies in the dataset; name a folder elsewhere")
     written = export.job_orders(
         prepared.plan,
         prepared.request,
@@ -197,7 +204,7 @@ def _logs(arguments: argparse.Namespace) -> int:
         raise BadInput(
             f"{unit}: no attempt of it has ended at {output.url}; units there: {', '.join(known[:20])}"
         )
-    number = arguments.attempt or len(receipt.attempts)
+    number = len(receipt.attempts) if arguments.attempt is None else arguments.attempt
     if not 1 <= number <= len(receipt.attempts):
         raise BadInput(f"--attempt {number}: {unit} has attempts 1 to {len(receipt.attempts)}")
     attempt = receipt.attempts[number - 1]

@@ -27,7 +27,7 @@ from neurocwl import (
     toil,
     workflow,
 )
-from neurocwl.errors import InfrastructureError
+from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
 from neurocwl.plan import READY, Plan, Request
 from neurocwl.progress import Display, display, throttled
@@ -35,8 +35,10 @@ from neurocwl.receipts import UNITS, read_receipt, read_states
 from neurocwl.runs import RUNS, Run
 from neurocwl.s3 import Access
 from neurocwl.storage import Location
+from neurocwl.template import Template
 
 LOOK = 2.0  # seconds between two looks at the containers that run
+SHARE = 10.0  # seconds between two notes of them at the output
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ def launch(
         say(line)
     if means.container:
         prepare_image(request.image, say)
+    else:
+        check_installed(request.template)
     run = _run(plan, request, means, asked, output)
     stop = _Stop(say)
     folder = _work_folder(means.work_dir, run)
@@ -116,6 +120,17 @@ def launch(
             say(f"temporary files are kept in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+    return status.read(output, run)
+
+
+def record(plan: Plan, request: Request, dataset: Location, output: Location, means: Means) -> status.Status:
+    """A launch with nothing to run is a run all the same: status goes by its plan."""
+    run = _run(plan, request, dataclasses.replace(means, container=False), {}, output)
+    with lease.held(output, run.run, lambda reason: None):
+        run = dataclasses.replace(run, status="finished", ended=runs.now())
+        runs.write(output, run)
+        description.write(output, request.template, run, dataset.read(description.PATH))
+        description.write_shared(output, read_states(output))
     return status.read(output, run)
 
 
@@ -169,6 +184,21 @@ def prepare_image(image: str, say: Callable[[str], None]) -> None:
         images.ensure(image)  # raises, with the fix
     elif not images.exists(image):
         images.pull(image, say=say)
+
+
+def check_installed(template: Template) -> None:
+    """Refuse to run a tool without its container where its command is not there.
+
+    Raises BadInput.
+    """
+    command = template.tool.get("baseCommand")
+    first = command if isinstance(command, str) else (command or [""])[0]
+    if not first:
+        raise BadInput(
+            f"--no-container: {template.pipeline} is started by its image's entry point; it needs the container"
+        )
+    if shutil.which(first) is None:
+        raise BadInput(f"--no-container: {first} is not installed here (not on PATH)")
 
 
 class _Stop(threading.Event):
@@ -292,8 +322,22 @@ def _follow(
         unit = shard[index].unit.name
         shown.ended(unit, read_receipt(output, unit))
 
-    look = throttled(LOOK, lambda: shown.running(containers.running_units(run.run)))
-    return toil.run(leader, stop, ended, look)
+    now: list[str] = []
+    told: list[str] = []
+
+    def tell() -> None:
+        told[:] = now
+        runs.write_running(output, run.run, told)
+
+    share = throttled(SHARE, tell)
+
+    def look() -> None:
+        now[:] = containers.running_units(run.run)
+        shown.running(list(now))
+        if now != told:
+            share()
+
+    return toil.run(leader, stop, ended, throttled(LOOK, look))
 
 
 def _explain(leader: toil.Leader, shard: Sequence[Order], run: Run, output: Location, shown: Display) -> None:
@@ -340,6 +384,10 @@ def _options(means: Means) -> list[str]:
 
 def _work_folder(parent: Path, run: Run) -> Path:
     """A folder for one run that nobody else can read."""
+    if any(letter.isspace() for letter in str(parent)):
+        raise BadInput(
+            f"--work-dir {parent}: Toil cannot work below a folder with a space in its name; name another"
+        )
     try:
         parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Path(tempfile.mkdtemp(prefix=f"neurocwl-{run.run}-", dir=parent))

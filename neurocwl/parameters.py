@@ -271,6 +271,10 @@ def check(template: Template, values: Mapping[str, Any]) -> None:
         name, _, wanted = term.partition("=")
         return "--" + name.replace("_", "-") + (f" {wanted}" if wanted else "")
 
+    for name in set(RESOURCES) & set(values):
+        least = 0 if name == "time_limit" else 1
+        if isinstance(values[name], int) and values[name] < least:
+            raise BadInput(f"{option(name)} {values[name]}: must be {least} or more")
     for name, value in values.items():
         choices = known[name].choices if name in known else ()
         for one in value if isinstance(value, list) else [value]:

@@ -134,6 +134,8 @@ def _decide(one: Order, state: UnitState, request: Request) -> tuple[str, str]:
     if one.unit.missing:
         return INCOMPLETE, "lacks " + "; ".join(one.unit.missing)
     receipt = state.receipt
+    if state.damaged:
+        return READY, state.damaged
     if state.staging is not None:
         return READY, "an earlier attempt was cut off"
     if receipt is None:

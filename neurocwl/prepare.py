@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from neurocwl.plan import Plan
 from neurocwl.plan import Request as PlanRequest
 from neurocwl.receipts import UnitState, read_states
 from neurocwl.s3 import Access
-from neurocwl.storage import Location, open_location
+from neurocwl.storage import Folder, Location, open_location
 from neurocwl.template import Template
 from neurocwl.units import Selection
 
@@ -85,11 +86,12 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     ours, theirs = access(arguments), access(arguments, dataset=True)
     location = open_location(arguments.dataset, theirs)
     output = open_location(arguments.output, ours) if arguments.output else None
-    if output and location.url.startswith(output.url.rstrip("/") + "/"):
+    there, here = _real(output) if output else "", _real(location)
+    if output and here.startswith(there.rstrip("/") + "/"):
         raise BadInput(
             f"--output {output.url} contains the dataset {location.url}; write beside it, or below its derivatives/"
         )
-    if output and plan.is_inside_dataset(output.url, location.url):
+    if output and plan.is_inside_dataset(there, here):
         raise BadInput(
             f"--output {output.url} lies among the raw data; write to {location.url}/derivatives/{chosen.pipeline} or elsewhere"
         )
@@ -109,7 +111,17 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     problems += validity.invalid_names([e.path for e in entries], dataset_type=kind, bidsignore=ignored)
     states = _states(output, lenient=not need_output)
     made = plan.make(dataset, location, output, request, states, problems)
+    if not made.units:
+        raise BadInput("--exclude leaves no participant: nothing is selected")
+    unknown = sorted(set(request.faults or {}) - {u.unit.name for u in made.units})
+    if unknown:
+        raise BadInput(f"--rehearse-fault {unknown[0]}: no such unit among the selected ones")
     return Prepared(made, request, location, output, ours, theirs, values)
+
+
+def _real(location: Location) -> str:
+    """Where a location really is: a folder may be reached through links."""
+    return os.path.realpath(location.root) if isinstance(location, Folder) else location.url
 
 
 def _states(output: Location | None, *, lenient: bool) -> dict[str, UnitState]:

@@ -59,6 +59,7 @@ class UnitState:
     receipt: Receipt | None
     staging: frozenset[str] | None = None
     staging_run: str | None = None  # the run of that attempt
+    damaged: str = ""  # why the receipt, or the note of an attempt, cannot be read
 
 
 def parse(data: bytes, tag: str, where: str) -> Receipt:
@@ -70,6 +71,11 @@ def parse(data: bytes, tag: str, where: str) -> Receipt:
         raw = json.loads(data)
         if raw["receipt"] != 1:
             raise InfrastructureError(f"{where}: receipt format {raw['receipt']}; upgrade neurocwl")
+        if raw["status"] not in ("done", "failed"):
+            raise ValueError(f"status {raw['status']!r}")
+        for attempt in raw["attempts"]:
+            _written(attempt["logs"])
+            attempt["status"], attempt["reason"]
         return Receipt(
             unit=raw["unit"],
             participant=raw["participant"],
@@ -84,13 +90,29 @@ def parse(data: bytes, tag: str, where: str) -> Receipt:
             tag=tag,
             exit_code=raw["exit_code"],
             committed=raw["committed"],
-            manifest=tuple(Written(**entry) for entry in raw["manifest"]),
-            shared=tuple(entry["path"] for entry in raw["shared"]),
-            earlier=tuple(Written(**entry) for entry in (raw["earlier"] or {}).get("manifest", [])),
+            manifest=_written(raw["manifest"]),
+            shared=tuple(_inside(entry["path"]) for entry in raw["shared"]),
+            earlier=_written((raw["earlier"] or {}).get("manifest", [])),
             attempts=tuple(raw["attempts"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InfrastructureError(f"{where} is damaged ({error!r}); delete it and launch again") from error
+
+
+def _written(entries: Iterable[Mapping[str, Any]]) -> tuple[Written, ...]:
+    found = tuple(Written(**entry) for entry in entries)
+    for written in found:
+        _inside(written.path)
+        if not isinstance(written.size, int) or not isinstance(written.sha256, str):
+            raise ValueError(f"{written.path}: size {written.size!r}, sha256 {written.sha256!r}")
+    return found
+
+
+def _inside(path: str) -> str:
+    """The path, if it stays below the output: what a receipt names may be deleted by its successor."""
+    if not path or path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"path {path!r} leads out of the output")
+    return path
 
 
 def read_states(output: Location, units: Iterable[str] | None = None) -> dict[str, UnitState]:
@@ -117,7 +139,10 @@ def _read_state(output: Location, unit: str, names: set[str]) -> UnitState:
     # The note first: when it has gone since the listing, the receipt has come.
     path = f"{UNITS}{unit}/staging.json"
     note = output.read(path) if "staging.json" in names else None
-    receipt = read_receipt(output, unit)
+    try:
+        receipt = read_receipt(output, unit)
+    except InfrastructureError as error:
+        return UnitState(None, damaged=str(error))
     if note is None:
         return UnitState(receipt)
     try:
@@ -126,6 +151,5 @@ def _read_state(output: Location, unit: str, names: set[str]) -> UnitState:
             return UnitState(receipt)
         return UnitState(receipt, frozenset([*staging["paths"], *staging["leftovers"]]), staging["run"])
     except (ValueError, KeyError, TypeError) as error:
-        raise InfrastructureError(
-            f"{output.url}/{path} is damaged ({error!r}); delete it and launch again"
-        ) from error
+        why = f"{output.url}/{path} is damaged ({error!r}); delete it and launch again"
+        return UnitState(receipt, damaged=why)

@@ -56,6 +56,19 @@ def write(output: Location, run: Run) -> None:
     )
 
 
+def write_running(output: Location, run: str, units: list[str]) -> None:
+    """Say which units' containers run now, for whoever asks for the status elsewhere."""
+    output.write(f"{RUNS}{run}/running.json", json.dumps(units).encode())
+
+
+def read_running(output: Location, run: str) -> list[str]:
+    """The units whose containers ran when the launch last looked."""
+    try:
+        return [str(unit) for unit in json.loads(output.read(f"{RUNS}{run}/running.json") or b"[]")]
+    except ValueError:
+        return []
+
+
 def latest(output: Location) -> Run:
     """The last run at an output; one without a run.json when job orders were run by hand alone.
 

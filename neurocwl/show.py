@@ -123,6 +123,11 @@ def verification(found: "Verification") -> None:
     counts = {v: found.count(v) for v in ("equal", "missing", "differing", "extra")}
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     print(f"{found.status.run.output}: {words} ({'bytes read' if found.deep else 'sizes and checksums'})")
+    undone = sum(u.status != "done" for u in found.status.units)
+    if undone:
+        print(
+            f"  {undone} of {len(found.status.units)} units are not done: neurocwl status {found.status.run.output}"
+        )
     hurt = {f.unit for f in found.wrong if f.unit}
     labels = sorted({u.participant for u in found.status.units if u.unit in hurt and u.participant})
     if labels:

@@ -1,13 +1,13 @@
 """What became of every unit: from the plan of the last run and the receipts, nothing else."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from neurocwl import lease
 from neurocwl.receipts import UnitState, read_states
-from neurocwl.runs import Run
+from neurocwl.runs import Run, read_running
 from neurocwl.storage import Location
 
 DONE, FAILED, INCOMPLETE = "done", "failed", "incomplete"
@@ -88,17 +88,24 @@ def read(output: Location, run: Run) -> Status:
     held = lease.read(output)
     alive = bool(held and held.alive)
     states = read_states(output)
+    running = read_running(output, run.run) if alive else []
     planned = {unit["unit"]: unit for unit in run.units}
-    units = [_status(plan, states.get(name, UnitState(None)), run, alive) for name, plan in planned.items()]
+    units = [
+        _status(plan, states.get(name, UnitState(None)), run, alive, running)
+        for name, plan in planned.items()
+    ]
     units += [
-        _status({"unit": name}, states[name], run, alive) for name in sorted(set(states) - set(planned))
+        _status({"unit": name}, states[name], run, alive, running)
+        for name in sorted(set(states) - set(planned))
     ]
     return Status(run, alive, tuple(units))
 
 
-def _status(plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool) -> UnitStatus:
+def _status(
+    plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool, running: Collection[str]
+) -> UnitStatus:
     receipt = state.receipt
-    status, reason = _judged(plan, state, run, alive)
+    status, reason = _judged(plan, state, run, alive, running)
     return UnitStatus(
         unit=plan["unit"],
         participant=plan.get("participant") or (receipt.participant if receipt else None),
@@ -112,10 +119,14 @@ def _status(plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool) ->
     )
 
 
-def _judged(plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool) -> tuple[str, str]:
+def _judged(
+    plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool, running: Collection[str]
+) -> tuple[str, str]:
     receipt, planned = state.receipt, plan.get("status")
     if planned == INCOMPLETE:
         return INCOMPLETE, str(plan["reason"])
+    if state.damaged:
+        return CUT_OFF, state.damaged
     if state.staging is not None and alive and state.staging_run == run.run:
         return RUNNING, "its outputs are being delivered"
     if state.staging is not None and not alive:
@@ -125,6 +136,8 @@ def _judged(plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool) ->
     )
     if receipt is not None and fresh:
         return receipt.status, receipt.reason
+    if alive and plan["unit"] in running:
+        return RUNNING, ""
     if alive:
         return WAITING, str(plan.get("reason", ""))
     before = f" (before: {receipt.status})" if receipt else ""

@@ -102,7 +102,12 @@ class Template:
 
 
 def folders(extra: Path | None = None) -> list[Path]:
-    """Where job templates are looked for: a folder of the user's own comes first."""
+    """Where job templates are looked for: a folder of the user's own comes first.
+
+    Raises BadInput when that folder does not exist.
+    """
+    if extra and not extra.is_dir():
+        raise BadInput(f"--pipeline-dir {extra}: there is no such folder")
     return [*([extra / "jobs", extra] if extra else []), assets.path("jobs")]
 
 

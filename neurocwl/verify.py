@@ -12,7 +12,7 @@ from neurocwl.description import SHARED
 from neurocwl.errors import InfrastructureError
 from neurocwl.receipts import READERS, STATE, UNITS, UnitState, Written, read_states
 from neurocwl.runs import Run
-from neurocwl.status import Status
+from neurocwl.status import DONE, Status
 from neurocwl.status import read as read_status
 from neurocwl.storage import Location
 
@@ -55,7 +55,7 @@ class Verification:
         for unit in self.status.units:
             found = by_unit.get(unit.unit, [])
             counts = {v: sum(f.verdict == v for f in found) for v in (EQUAL, MISSING, DIFFERING)}
-            verified = all(f.verdict == EQUAL for f in found)
+            verified = unit.status == DONE and all(f.verdict == EQUAL for f in found)
             units.append({**unit.as_dict(), "verified": verified, **counts})
         return {
             "output": self.status.run.output,
@@ -84,6 +84,11 @@ def verify(output: Location, run: Run, *, deep: bool) -> Verification:
         findings = list(
             pool.map(lambda item: _compare(output, found.get(item[0].path), item[0], item[1], deep), promised)
         )
+    findings += [
+        Finding(f"{UNITS}{unit}/receipt.json", DIFFERING, unit, state.damaged)
+        for unit, state in states.items()
+        if state.damaged
+    ]
     unfinished = {path for state in states.values() for path in state.staging or ()}
     for path in sorted(set(found) - {written.path for written, _ in promised}):
         if path.endswith("/") or _is_ours(path):

@@ -256,7 +256,7 @@ def superseded(
         earlier = None
     elif earlier:  # the derivatives of an earlier success stay until a new success replaces them
         leftovers -= earlier_paths
-    return earlier, leftovers - {i.path for i in attempt.shared}
+    return earlier, {path for path in leftovers if _inside(path)} - {i.path for i in attempt.shared}
 
 
 def receipt_of(
@@ -329,7 +329,17 @@ def _in_the_way(leftovers: set[str], paths: set[str]) -> list[str]:
 
 def _receipt(store: Store, home: str) -> tuple[dict[str, Any] | None, str | None]:
     found = store.get(f"{home}/receipt.json")
-    return (json.loads(found[0]), found[1]) if found else (None, None)
+    if found is None:
+        return None, None
+    try:
+        return json.loads(found[0]), found[1]
+    except ValueError:  # damaged: it says nothing, and this attempt's receipt replaces it
+        return None, found[1]
+
+
+def _inside(path: str) -> bool:
+    """Whether a path that a receipt names stays below the output: only such are ever deleted."""
+    return bool(path) and not path.startswith("/") and ".." not in path.split("/")
 
 
 def _as_earlier(before: dict[str, Any] | None) -> dict[str, Any] | None:

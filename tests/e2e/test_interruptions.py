@@ -144,6 +144,7 @@ def test_two_launches_into_one_output_never_both_run(lab: Lab, hanging: tuple[st
     process = lab.start(*hanging)
     try:
         wait_for(lambda: two_are_done(lab))
+        wait_for(lambda: lab.run("status", lab.url("out"), "--json").statuses()["sub-02"] == "running", 40)
         second = lab.run(*going_on(lab))
         assert second.code == 4
         assert "being written by" in second.err
