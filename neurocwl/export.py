@@ -132,7 +132,10 @@ def built(chosen: Template) -> str:
 
 def pipelines(folder: Path, extra: Path | None) -> Iterator[str]:
     """Write every pipeline's dataset workflow and tool, each standing alone; yields what was written."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"pipelines export {folder}: {error.strerror}; name a folder") from error
     for name in template.names(extra):
         chosen = template.load(name, extra)
         for suffix, document in (

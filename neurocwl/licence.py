@@ -42,6 +42,8 @@ def _check(source: str, value: str, access: Access) -> None:
         data = open_location(parent, access).read(name)
     else:
         file = Path(os.path.expanduser(value))
+        if file.exists() and not file.is_file():
+            raise BadInput(f"{source} {value}: is not a file; {GET_ONE}")
         try:
             with file.open("rb") as found:
                 data = found.read(MOST + 1)

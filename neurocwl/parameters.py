@@ -5,6 +5,7 @@ become CWL inputs.
 """
 
 import argparse
+import difflib
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -176,6 +177,8 @@ def from_file(file: Path, template: Template) -> dict[str, Any]:
 
     Raises BadInput for a file that cannot be read and for names that are not parameters.
     """
+    if not file.is_file():
+        raise BadInput(f"--parameters {file}: there is no such file")
     try:
         values = cwlfile.load(file)
     except Exception as error:
@@ -183,8 +186,9 @@ def from_file(file: Path, template: Template) -> dict[str, Any]:
     known = parameters_of(template)
     for name, value in values.items():
         if name not in known:
+            near = difflib.get_close_matches(str(name).replace("-", "_"), known, n=3) or list(known)
             raise BadInput(
-                f"--parameters {file}: {name!r} is not a parameter of {template.pipeline}; there are: {', '.join(known)}"
+                f"--parameters {file}: {name!r} is not a parameter of {template.pipeline}; there are: {', '.join(near)}"
             )
         _check_type(known[name], value, f"--parameters {file}: {name}")
     return {

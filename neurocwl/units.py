@@ -174,7 +174,8 @@ def _lacks(
             continue
         where = narrowed(requirement.where, requirement.query, selection.queries)
         if not any(matches(f, where) for f in unit.files):
-            yield f"{requirement.name} ({expected_path(unit, requirement, where)})"
+            narrow = " and the BIDS filter file" if where != requirement.where else ""
+            yield f"{requirement.name} ({expected_path(unit, requirement, where)}{narrow})"
     unfetched = [f.path for f in unit.files if f.etag == NOT_FETCHED]
     if unfetched:
         yield f"the content of {unfetched[0]} and {len(unfetched) - 1} more (datalad get sub-{unit.participant})"

@@ -209,7 +209,7 @@ def test_a_file_object_in_a_file_is_found_beside_it(key: str, try_: Template, tm
     [
         ("[1, 2]", "not a YAML or JSON file of CWL inputs"),
         ("a: [", "not a YAML or JSON file of CWL inputs"),
-        ({"lvl": 1}, "'lvl' is not a parameter of try; there are: use_t2w"),
+        ({"lvl": 1}, "'lvl' is not a parameter of try; there are: level"),
         ({"label": "01"}, "'label' is not a parameter"),
         ({"level": "3"}, "level: '3' is not of type int"),
         ({"level": True}, "level: True is not of type int"),

@@ -208,7 +208,7 @@ def test_a_bids_filter_file_narrows_what_is_bound_and_what_is_required(
     assert one.missing == ()
     found = bound_files(one, per_participant.bind["t1w"], selection.queries)
     assert [file.path for file in found] == ["sub-01/anat/sub-01_acq-a_T1w.nii.gz"]
-    assert other.missing == ("T1w image (sub-02/anat/*_T1w{.nii,.nii.gz})",)
+    assert other.missing == ("T1w image (sub-02/anat/*_T1w{.nii,.nii.gz} and the BIDS filter file)",)
 
 
 def test_a_dataset_folder_gets_matching_data_and_what_describes_it(per_participant: Template) -> None:
