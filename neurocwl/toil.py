@@ -21,7 +21,6 @@ PATIENCE = 20.0  # seconds that Toil has to stop its workers
 
 # The scatter index stands in the name of the job that ends a unit: "workflow.cwl.3._:<uuid>._resolve".
 _ENDED = re.compile(r"JobCompletedMessage\t[^\t]*\.(\d+)\.[^\t]*_resolve\t[^\t]*\t0")
-_ISSUED = re.compile(r"JobIssuedMessage\t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +174,6 @@ def _follow(messages: Path, offset: int, on_unit: Callable[[int], None]) -> int:
 def ended_units(text: str) -> list[int]:
     """The scatter indices of the units that ended, in Toil's messages."""
     return [int(match.group(1)) for match in _ENDED.finditer(text)]
-
-
-def issued_jobs(text: str) -> int:
-    """How many jobs Toil issued, in its messages."""
-    return len(_ISSUED.findall(text))
 
 
 def _end_with_parent() -> None:
