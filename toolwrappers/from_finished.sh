@@ -1,0 +1,41 @@
+#!/bin/sh
+# sh from_finished.sh recon-all -sd DIR {-base NAME -tp TIMEPOINT... | -long TIMEPOINT BASE} ...
+#
+# Starts recon-all when the subjects that its words name are finished in DIR. recon-all itself looks for their folders
+# alone, and would go on from half a subject for hours; scripts/recon-all.done is there after a failure, too.
+
+say() {
+    echo "$1" >&2
+    exit 1
+}
+
+finished() { # NAME KIND
+    home="$subjects/$1"
+    whole="its $2 run is not finished"
+    [ -d "$home" ] || say "$1: $whole (it left no folder)"
+    [ ! -e "$home/scripts/recon-all.error" ] || say "$1: $whole (scripts/recon-all.error is there)"
+    grep -q '^SUBJECT ' "$home/scripts/recon-all.done" 2>/dev/null ||
+        say "$1: $whole (no scripts/recon-all.done of a success)"
+    for running in "$home"/scripts/IsRunning*; do
+        [ ! -e "$running" ] || say "$1: $whole (scripts/IsRunning is there: it was cut off)"
+    done
+    [ -s "$home/mri/aseg.mgz" ] || say "$1: $whole (no mri/aseg.mgz: not all of its stages were run)"
+}
+
+previous= before= subjects= base=
+for word in "$@"; do
+    case $previous in
+    -sd) subjects=$word ;;
+    -base) base=$word ;;
+    -tp)
+        [ "$word" != "$base" ] || say "$word: the template has the name of a time point; call it otherwise"
+        finished "$word" cross-sectional
+        ;;
+    -long) finished "$word" cross-sectional ;;
+    esac
+    [ "$before" != -long ] || finished "$word" base
+    before=$previous
+    previous=$word
+done
+
+exec "$@"
