@@ -17,7 +17,6 @@ requirements:
       - class: File
         basename: from_finished.sh
         contents: {$include: ../../toolwrappers/from_finished.sh}
-      - $(inputs.subjects)
 
 hints:
   DockerRequirement:
@@ -33,9 +32,11 @@ hints:
     packages:
       freesurfer: {version: ["7.4.1"], specs: ["https://identifiers.org/RRID:SCR_001847"]}
 
-baseCommand: [sh, from_finished.sh, recon-all]
+# The script links the folders into the subjects directory: Toil 9 refuses to stage a step's folders there.
+baseCommand: [sh, from_finished.sh]
 
 arguments:
+  - {position: -7, valueFrom: recon-all}
   - {position: -6, prefix: -sd, valueFrom: $(runtime.outdir)}
   - {position: -3, valueFrom: -all}
   # -parallel means four threads of both kinds unless -itkthreads comes after it.
@@ -59,6 +60,7 @@ inputs:
   subjects:
     type: Directory[]
     doc: The folders of the cross-sectional runs, each called as its time point. Nothing is written into them.
+    inputBinding: {position: -9}
   fs_license:
     type: File
     doc: The FreeSurfer licence file. Free of charge from https://surfer.nmr.mgh.harvard.edu/registration.html.

@@ -16,8 +16,6 @@ requirements:
       - class: File
         basename: from_finished.sh
         contents: {$include: ../../toolwrappers/from_finished.sh}
-      - $(inputs.subjects)
-      - $(inputs.base)
 
 hints:
   DockerRequirement:
@@ -33,9 +31,11 @@ hints:
     packages:
       freesurfer: {version: ["7.4.1"], specs: ["https://identifiers.org/RRID:SCR_001847"]}
 
-baseCommand: [sh, from_finished.sh, recon-all]
+# The script links the folders into the subjects directory: Toil 9 refuses to stage a step's folders there.
+baseCommand: [sh, from_finished.sh]
 
 arguments:
+  - {position: -7, valueFrom: recon-all}
   - {position: -6, prefix: -sd, valueFrom: $(runtime.outdir)}
   - {position: -4, valueFrom: $(inputs.subject)}
   - {position: -3, valueFrom: -all}
@@ -56,9 +56,11 @@ inputs:
     doc: |
       The folders of all the participant's cross-sectional runs, each called as its time point: labels are fused
       over all of them. Nothing is written into them.
+    inputBinding: {position: -9}
   base:
     type: Directory
     doc: The folder of the template, called as its subject. Nothing is written into it.
+    inputBinding: {position: -8}
   fs_license:
     type: File
     doc: The FreeSurfer licence file. Free of charge from https://surfer.nmr.mgh.harvard.edu/registration.html.
