@@ -60,7 +60,7 @@ class Order:
     def _value(self, name: str, binding: Binding) -> Any:
         if binding.kind in OF_RESULTS:
             found = [part_directory(part) for part in self.parts[name]]
-            return found if self.template.directories(name) else found[0] if found else None
+            return found if self.template.takes_many(name) else found[0] if found else None
         if binding.kind == "sessions":
             fields = binding.fields.items()
             return [
@@ -68,9 +68,12 @@ class Order:
                 for s in self.sessions[name]
             ]
         if binding.kind == "timepoints":
-            there = {part.name for part in self.parts.get(binding.besides or "", ())}
+            there = {part.name for part in self.parts.get(binding.reuse or "", ())}
             return sorted(there | {s.unit.name for group in self.sessions.values() for s in group})
-        return _bound(binding, self.unit, self.files_of.get(name, ()), self.locate)
+        value = _bound(binding, self.unit, self.files_of.get(name, ()), self.locate)
+        if binding.kind == "label" and self.template.takes_many(name):
+            return [] if value is None else [value]
+        return value
 
     def context(self) -> dict[str, Any]:
         """What passes through the tool to stage-out."""
@@ -166,7 +169,7 @@ def order(
         if not applies(binding, parameters):
             files_of[name] = ()
         elif binding.kind == "sessions":
-            there = {part.name for part in (parts or {}).get(binding.besides or "", ())}
+            there = {part.name for part in (parts or {}).get(binding.reuse or "", ())}
             found = _sessions(unit, binding, queries)
             sessions[name] = tuple(s for s in found if s.unit.name not in there)
             files_of[name] = tuple(f for s in sessions[name] for files in s.files_of.values() for f in files)
@@ -199,7 +202,7 @@ def with_parts(one: Order, name: str, parts: Sequence[Part]) -> Order:
     there |= {part.name for part in more}
     sessions = {
         key: tuple(s for s in group if s.unit.name not in there)
-        if one.template.bind[key].besides == name
+        if one.template.bind[key].reuse == name
         else group
         for key, group in one.sessions.items()
     }

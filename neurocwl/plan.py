@@ -142,7 +142,7 @@ def _looked_at(unit: Unit, request: Request) -> Unit:
     if unit.missing:
         return unit
     bind = request.template.bind
-    optional = {binding.besides for binding in bind.values()}
+    optional = {binding.reuse for binding in bind.values()}
     missing = [
         lacking(name, bind[name], earlier, unit)
         for name, earlier in request.earlier.items()

@@ -109,7 +109,7 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
         rehearsing,
         _faults(arguments),
         arguments.rerun,
-        _earlier(chosen, values, ours),
+        _earlier(chosen, values, ours, rehearsing),
         _preflight(arguments, ours),
     )
     entries = plan.entries_of(location)
@@ -204,7 +204,7 @@ def _after(arguments: argparse.Namespace, chosen: Template, access: Access) -> l
 
 
 def _earlier(
-    chosen: Template, values: Mapping[str, Any], access: Access
+    chosen: Template, values: Mapping[str, Any], access: Access, rehearsing: bool
 ) -> dict[str, tuple[derivatives.Earlier, ...]]:
     """What lies at the places of earlier derivatives that the user named, by CWL input."""
     found = {}
@@ -212,7 +212,9 @@ def _earlier(
         if binding.kind == "derivatives" and values.get(name):
             places = values[name] if isinstance(values[name], list) else [values[name]]
             found[name] = tuple(
-                derivatives.read(place["basename"], open_location(place["location"], access))
+                derivatives.read(
+                    place["basename"], open_location(place["location"], access), rehearsal=rehearsing
+                )
                 for place in places
             )
     return found

@@ -160,6 +160,9 @@ def _lacks(
         if label is not None and not _LABEL.fullmatch(label):
             yield f"a BIDS {what} label ({label!r} may hold letters, digits and + only: rename the folder)"
             return
+    if template.needs_session and unit.session is None:
+        yield f"a session (its files lie in no sub-{unit.participant}/ses-*/)"
+        return
     wanted = (
         [s.removeprefix("ses-") for s in selection.sessions]
         if template.unit == "participant"

@@ -103,7 +103,9 @@ def collect(values: list[Any], places: list[str]) -> list[Item]:
 
 
 def matches(path: str, pattern: str) -> bool:
-    """Match a path against a glob in which * stays within one part and ** crosses parts."""
+    """Match a path against a glob in which * stays within one part and ** crosses parts; " | " is or."""
+    if " | " in pattern:
+        return any(matches(path, one) for one in pattern.split(" | "))
     known = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*|\*|\?|\[[^]/]+\])", pattern)
     regex = "".join(
