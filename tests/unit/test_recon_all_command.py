@@ -14,6 +14,7 @@ from tests.unit.cwl_command import (
     Command,
     Inputs,
     Tool,
+    directory_object,
     file_object,
     job_order,
     read_yaml,
@@ -29,8 +30,8 @@ RESOURCES = {"cpus", "memory_mib", "tmp_mib", "out_mib", "time_limit"}
 # Why an option is left to extra_args.
 REASONS = {
     "step": "switches one step; for repairing a subject by hand",
-    "edit": "goes on from a subject edited by hand, and each job starts from the images",
-    "long": "longitudinal stream, which needs the results of other runs",
+    "edit": "undoes edits of a subject, or redoes a part of a stage",
+    "long": "longitudinal stream, for which there are recon-all-base and recon-all-long",
     "expert": "a parameter of one algorithm",
     "default": "is the default already",
     "log": "logs, locks and notifications, which the CWL engine has",
@@ -49,6 +50,7 @@ measures = st.sampled_from(["thickness", "area", "volume", "curv", "sulc", "w-g.
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("images") / "sub-01_T1w.nii.gz"
     file.touch()
+    (file.parent / "earlier").mkdir()
     return file
 
 
@@ -58,6 +60,7 @@ def values(image: Path) -> dict[str, st.SearchStrategy[Any]]:
     return {
         "subject": subjects,
         "t1w": st.lists(file, min_size=1, max_size=3),
+        "continue_from": st.just(directory_object(image.parent / "earlier")),
         **dict.fromkeys(("t2", "flair", "expert", "xmask", "fs_license"), file),
         "custom_tal_atlas": st.just("3T18yoSchwartzReactN32_as_orig"),
         **{
@@ -103,17 +106,20 @@ def test_every_command_line_is_one_that_the_option_table_allows(
     data: st.DataObject, recon_all_tool: Tool, image: Path
 ) -> None:
     inputs = data.draw(recon_all_tool.parameters(values(image)))
+    stage = inputs.get("stage", "all")
+    inputs.pop(stage, None)  # the rules of the job template exclude an option that asks for the stage again
 
     command = recon_all_tool.command(inputs)
 
     words = parsed(command.argv)
     given_ = {BY_FLAG[flag]["handled"].removeprefix("input:") for flag, _ in words}
     asked = {name for name, value in inputs.items() if value is not False}
-    asked -= {*RESOURCES, "extra_args", "fs_license"}
-    assert asked | {"stage", "fixed"} == given_ - {"extra_args"}
+    asked -= {*RESOURCES, "extra_args", "fs_license", "continue_from"}
+    asked |= {stage} & set(recon_all_tool.document["inputs"])
+    assert asked | {"stage", "fixed"} == given_ - {"extra_args"} | {"stage"}
     assert ("-sd", [str(command.outdir)]) in words
     assert [arguments for flag, arguments in words if flag == "-s"] == [[inputs["subject"]]]
-    assert sum(flag == "-i" for flag, _ in words) == len(inputs["t1w"])
+    assert sum(flag == "-i" for flag, _ in words) == len(inputs.get("t1w", []))
     threads = [str(inputs.get("cpus", 4))]
     assert {("-threads", *threads), ("-itkthreads", *threads)} <= {(flag, *rest) for flag, rest in words}
 
@@ -157,7 +163,7 @@ def test_every_option_of_recon_all_is_an_input_or_left_to_extra_args_for_a_reaso
 ) -> None:
     handled = {row["handled"] for row in OPTIONS}
     inputs = {name.removeprefix("input:") for name in handled if name.startswith("input:")}
-    assert set(recon_all_tool.document["inputs"]) == {*inputs, *RESOURCES, "fs_license", "extra_args"}
+    assert set(recon_all_tool.document["inputs"]) == {*inputs, *RESOURCES, "fs_license", "extra_args", "continue_from"}
     assert {row["handled"] for row in OPTIONS if row["reason"]} == {"extra_args"}
     assert {row["reason"] for row in OPTIONS if row["handled"] == "extra_args"} == set(REASONS)
 
