@@ -163,7 +163,13 @@ def test_every_option_of_recon_all_is_an_input_or_left_to_extra_args_for_a_reaso
 ) -> None:
     handled = {row["handled"] for row in OPTIONS}
     inputs = {name.removeprefix("input:") for name in handled if name.startswith("input:")}
-    assert set(recon_all_tool.document["inputs"]) == {*inputs, *RESOURCES, "fs_license", "extra_args", "continue_from"}
+    assert set(recon_all_tool.document["inputs"]) == {
+        *inputs,
+        *RESOURCES,
+        "fs_license",
+        "extra_args",
+        "continue_from",
+    }
     assert {row["handled"] for row in OPTIONS if row["reason"]} == {"extra_args"}
     assert {row["reason"] for row in OPTIONS if row["handled"] == "extra_args"} == set(REASONS)
 
