@@ -99,6 +99,7 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     after = {name: open_location(url, ours) for name, url in _after(arguments, chosen, ours)}
     values |= {name: parameters.place_object(chosen, name, there.url) for name, there in after.items()}
     parameters.check(chosen, values)
+    values |= chosen.fixed
     rehearsing = bool(getattr(arguments, "rehearse", False))
     image = arguments.image or (chosen.rehearsal if rehearsing else None) or chosen.image
     request = PlanRequest(
@@ -178,7 +179,6 @@ def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, 
         values[chosen.selection["filter"]] = parameters.path_object(
             "File", str(arguments.bids_filter_file), "--bids-filter-file"
         )
-    values |= chosen.fixed
     selection = Selection(
         tuple(arguments.participant_label),
         tuple(arguments.session_label),

@@ -126,7 +126,10 @@ steps:
     in:
       subject: subject
       timepoints: timepoints
-      subjects: {source: [finished, cross_sectional/subject_dir], linkMerge: merge_flattened}
+      subjects:
+        source: [finished, cross_sectional/subject_dir]
+        linkMerge: merge_flattened
+        pickValue: all_non_null
       fs_license: fs_license
       parallel: parallel
       hires: hires
@@ -146,7 +149,10 @@ steps:
     in:
       timepoint: timepoints
       subject: subject
-      subjects: {source: [finished, cross_sectional/subject_dir], linkMerge: merge_flattened}
+      subjects:
+        source: [finished, cross_sectional/subject_dir]
+        linkMerge: merge_flattened
+        pickValue: all_non_null
       base: template/base
       fs_license: fs_license
       parallel: parallel
@@ -170,8 +176,9 @@ steps:
 outputs:
   cross:
     type: Directory[]
-    doc: The sessions by themselves, without those of finished.
-    outputSource: cross_sectional/subject_dir
+    doc: The sessions by themselves, those of finished among them.
+    outputSource: [finished, cross_sectional/subject_dir]
+    linkMerge: merge_flattened
   base:
     type: Directory
     doc: The template.
