@@ -186,6 +186,56 @@ def test_the_rules_of_the_job_template_name_inputs_and_their_values(recon_all_to
         assert value is None or value in symbols(specs[name]["type"]), (name, value)
 
 
+@pytest.mark.parametrize(
+    "stage", ["autorecon2", "autorecon2-cp", "autorecon2-wm", "autorecon-pial", "qcache"]
+)
+def test_an_earlier_subject_goes_on_without_images(recon_all_tool: Tool, image: Path, stage: str) -> None:
+    inputs = {**least(image), "continue_from": directory_object(image.parent / "earlier"), "stage": stage}
+    del inputs["t1w"]
+    assert [flag for flag, _ in parsed(recon_all_tool.command(inputs).argv)] == [
+        "-sd",
+        "-s",
+        f"-{stage}",
+        "-threads",
+        "-itkthreads",
+    ]
+
+
+def longitudinal(name: str, room: Path, image: Path) -> tuple[list[str], list[tuple[str, list[str]]], Path]:
+    """What recon-all-base and recon-all-long make of all their options: folders, recon-all's words, output folder."""
+    tool = Tool(name, room / "room")
+    folders = [directory_object(image.parent / "earlier")]
+    inputs: Inputs = job_order(CHECKOUT / f"cwl/tools/{name}.test.yml")
+    inputs |= {key: True for key, spec in tool.document["inputs"].items() if spec["type"] == "boolean?"}
+    inputs |= {"subjects": folders, "expert": file_object(image), "extra_args": ["-nosmooth1"]}
+    inputs |= {"base": folders[0]} if "base" in tool.document["inputs"] else {}
+    command = tool.command(inputs)
+    start = command.argv.index("recon-all")
+    assert command.argv[:2] == ["sh", "from_finished.sh"]
+    assert Path(command.environment["FS_LICENSE"]).is_file()
+    return command.argv[2:start], parsed(command.argv[start:]), command.outdir
+
+
+def test_a_template_is_made_of_its_time_points_in_order(tmp_path: Path, image: Path) -> None:
+    folders, words, outdir = longitudinal("recon-all-base", tmp_path, image)
+    assert [Path(folder).name for folder in folders] == ["earlier"]
+    assert words[:5] == [
+        ("-sd", [str(outdir)]),
+        ("-base", ["sub-01"]),
+        ("-tp", ["sub-01_ses-1"]),
+        ("-tp", ["sub-01_ses-2"]),
+        ("-all", []),
+    ]
+
+
+def test_a_longitudinal_run_takes_its_time_point_and_the_template(tmp_path: Path, image: Path) -> None:
+    folders, words, outdir = longitudinal("recon-all-long", tmp_path, image)
+    assert [Path(folder).name for folder in folders] == ["earlier", "earlier"]
+    assert words[:3] == [("-sd", [str(outdir)]), ("-long", ["sub-01_ses-2", "sub-01"]), ("-all", [])]
+    flags = [flag for flag, _ in words]
+    assert flags.index("-parallel") < flags.index("-itkthreads"), "-parallel would make them four"
+
+
 def least(image: Path) -> Inputs:
     """The inputs that must be given."""
     return {"subject": "sub-01", "t1w": [file_object(image)], "fs_license": file_object(image)}
