@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlparse
 from neurocwl.bids import File
 from neurocwl.parameters import RESOURCES
 from neurocwl.template import DATASET_FOLDER, Binding, Template
-from neurocwl.units import Queries, Unit, bound_files, is_set
+from neurocwl.units import Queries, Unit, bound_files, inherited_files, is_set
 
 SHARD_UNITS = 200  # a flat list much longer than this costs a Toil leader quadratic time
 SHARD_FILES = 10_000  # some 100 MB of a Toil leader's memory
@@ -116,6 +116,9 @@ def order(
         binding = template.bind[name]
         if binding.when and not is_set(parameters.get(binding.when)):
             files_of[name] = ()
+        elif binding.beside:
+            described = template.bind[binding.beside]
+            files_of[name] = inherited_files(unit, binding.where, described, queries) or ()
         else:
             own = bound_files(unit, binding, queries)
             files_of[name] = (*root_files, *own) if binding.kind == "dataset" else own
@@ -160,7 +163,10 @@ def fingerprint(
     meaning = {key: value for key, value in template.tool.items() if key not in ("label", "doc", "hints")}
     scripts = list(_scripts(template))
     chosen = {name: _content(value) for name, value in parameters.items() if name not in RESOURCES}
-    bind = {name: [b.kind, dict(b.where), b.label, b.query, b.when] for name, b in template.bind.items()}
+    bind = {
+        name: [b.kind, dict(b.where), b.label, b.query, b.when, *([b.beside] if b.beside else [])]
+        for name, b in template.bind.items()
+    }
     return _digest(
         [template.pipeline, _undocumented(meaning), scripts, image, chosen, dict(queries or {}), bind]
     )

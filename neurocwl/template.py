@@ -30,6 +30,7 @@ class Binding:
     label: str = ""  # participant, session or unit
     query: str | None = None
     when: str | None = None
+    beside: str | None = None  # the binding whose file this one describes, by BIDS inheritance
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Requirement:
     query: str | None = None
     unless: str | None = None
     when: str | None = None
+    beside: str | None = None  # as in a Binding
+    single: bool = False  # more than one is a choice that a user must make
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Template:
     expect: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     rehearsal: str | None = None
@@ -98,6 +102,7 @@ class Template:
             "expect": list(self.expect),
             "forbid": list(self.forbid),
             "shared": list(self.shared),
+            **({"leave_out": list(self.leave_out)} if self.leave_out else {}),
         }
 
 
@@ -162,6 +167,7 @@ def read(file: Path) -> Template:
         expect=tuple(evidence.get("expect", [])),
         forbid=tuple(evidence.get("forbid", [])),
         shared=tuple(raw.get("shared", [])),
+        leave_out=tuple(raw.get("leave_out", [])),
         rules=tuple(_rule(rule) for rule in raw.get("rules", [])),
         choices=raw.get("choices", {}),
         rehearsal=raw.get("rehearsal"),
@@ -219,7 +225,7 @@ def _binding(file: Path, name: str, spec: Any) -> Binding:
         raise BadInput(f"{file}: bind.{name} must have exactly one of {', '.join(BINDING_KINDS)}")
     kind = kinds[0]
     value = spec[kind]
-    unknown = set(spec) - {kind, "query", "when"}
+    unknown = set(spec) - {kind, "query", "when", "beside"}
     if unknown:
         raise BadInput(
             f"{file}: bind.{name} has {', '.join(sorted(unknown))}, which nobody knows; leave it out"
@@ -228,7 +234,13 @@ def _binding(file: Path, name: str, spec: Any) -> Binding:
         if value not in LABELS:
             raise BadInput(f"{file}: bind.{name}.label is {value!r}; it must be one of {', '.join(LABELS)}")
         return Binding(kind, label=value)
-    return Binding(kind, where=value or {}, query=spec.get("query"), when=spec.get("when"))
+    return Binding(
+        kind,
+        where=value or {},
+        query=spec.get("query"),
+        when=spec.get("when"),
+        beside=spec.get("beside"),
+    )
 
 
 def _rule(raw: Mapping[str, Any]) -> Rule:
@@ -259,6 +271,12 @@ def _misfits(template: Template) -> Iterator[str]:
         yield f"{name!r} is not an output of {template.tool_file.name}"
     for name in sorted(RESERVED_INPUTS & set(inputs) | RESERVED_OUTPUTS & set(outputs)):
         yield f"{template.tool_file.name} calls something {name!r}, as the dataset workflow does: rename it"
+    besides = [(f"bind.{name}", b.beside) for name, b in template.bind.items()]
+    besides += [(f"requires {r.name!r}", r.beside) for r in template.requires]
+    for where_, name in besides:
+        described = template.bind.get(name) if name else None
+        if name and (described is None or described.kind != "file" or described.beside):
+            yield f"{where_}: beside is {name!r}; it must be a binding of the kind file"
     filters = [(f"bind.{name}", b.where, b.query) for name, b in template.bind.items()]
     filters += [(f"requires {r.name!r}", r.where, r.query) for r in template.requires]
     for where, conditions, query in filters:
