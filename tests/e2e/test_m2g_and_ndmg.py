@@ -1,0 +1,80 @@
+"""m2g and ndmg, a scan per job, over a dataset as OpenNeuro's ds114 is laid out; the images are their rehearsals."""
+
+import shutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+
+from tests.e2e.conftest import Lab, write_image
+
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
+
+nibabel: Any = import_module("nibabel")
+SESSIONS = ("test", "retest")
+CONNECTOMES = {
+    "m2g": "connectomes/{atlas}/{scan}_dwi_{atlas}_connectome.csv",
+    "ndmg": "dwi/roi-connectomes/{atlas}/{scan}_dwi_{atlas}_measure-spatial-ds_adj.ssv",
+}
+ATLAS = "desikan_space-MNI152NLin6_res-2x2x2"
+
+
+def write_scans(root: Path) -> Path:
+    """Three participants of two sessions, the third without diffusion images, and one without sessions.
+
+    The diffusion data are real (dipy's small sample); the tables of b-values lie at the root, and the
+    participant without sessions has some of their own.
+    """
+    from dipy.data import get_fnames
+
+    image, bval, bvec = (Path(name) for name in get_fnames(name="small_25"))
+    root.mkdir(parents=True)
+    (root / "dataset_description.json").write_text('{"Name": "scans", "BIDSVersion": "1.10.0"}')
+    shutil.copy(bval, root / "dwi.bval")
+    shutil.copy(bvec, root / "dwi.bvec")
+    random = numpy.random.default_rng(11)
+    for label, session in [*((p, s) for p in ("01", "02", "03") for s in SESSIONS), ("04", "")]:
+        stem = f"sub-{label}" + (f"_ses-{session}" if session else "")
+        folder = root / f"sub-{label}" / (f"ses-{session}" if session else "")
+        write_image(folder / "anat" / f"{stem}_T1w.nii.gz", random.normal(500, 90, (16, 18, 14)))
+        (folder / "anat" / f"{stem}_T1w.json").write_text("{}")
+        if label != "03":
+            (folder / "dwi").mkdir()
+            nibabel.save(nibabel.load(image), folder / "dwi" / f"{stem}_dwi.nii.gz")
+            (folder / "dwi" / f"{stem}_dwi.json").write_text("{}")
+        if not session:
+            shutil.copy(bval, folder / "dwi" / f"{stem}_dwi.bval")
+            shutil.copy(bvec, folder / "dwi" / f"{stem}_dwi.bvec")
+    return root
+
+
+@pytest.mark.parametrize("pipeline", ["m2g", "ndmg"])
+def test_each_scan_is_a_job_that_succeeds_or_fails_by_itself(lab: Lab, pipeline: str) -> None:
+    lab.upload(write_scans(lab.folder / "ds"), "ds")
+    launched = lab.run(
+        *("launch", "dataset", lab.url("ds"), "--pipeline", pipeline, "--output", lab.url("out")),
+        *("--rehearse", "--rehearse-fault", "sub-02_ses-retest=crash-late"),
+    )
+    assert launched.code == 1, launched.err
+    units = {u["unit"]: u for u in lab.run("status", lab.url("out"), "--json").json["units"]}
+    assert {name: unit["status"] for name, unit in units.items()} == {
+        "sub-01_ses-test": "done",
+        "sub-01_ses-retest": "done",
+        "sub-02_ses-test": "done",
+        "sub-02_ses-retest": "failed",
+        "sub-03_ses-test": "incomplete",
+        "sub-03_ses-retest": "incomplete",
+        "sub-04": "done",
+    }
+    assert "no graph could be made" in units["sub-02_ses-retest"]["reason"]
+    assert units["sub-03_ses-test"]["reason"].startswith("lacks diffusion image (sub-03/ses-test/dwi/")
+    keys = lab.keys("out")
+    for folder in ("sub-01/ses-test", "sub-01/ses-retest", "sub-02/ses-test", "sub-04/ses-none"):
+        made = CONNECTOMES[pipeline].format(atlas=ATLAS, scan=folder.replace("/", "_"))
+        assert f"{folder}/{made}" in keys
+        assert f"{folder}/dwi/fiber/streamlines.trk" in keys
+    assert not [key for key in keys if key.startswith(("sub-02/ses-retest/", "sub-03/"))]
+    assert not [key for key in keys if "/tmp/" in key], "as with ndmg_cloud, intermediate results stay behind"
+    assert lab.run("verify", lab.url("out"), "--deep").code == 0
