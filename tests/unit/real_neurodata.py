@@ -57,7 +57,7 @@ def crawl(
     """What m2g_cloud's or ndmg_cloud's own search of a bucket finds, or {"raised": exception}."""
     (site,) = packages().glob("lib/python*/site-packages")
     jobs = folder / f"{package} {path.replace('/', ' ')}"
-    jobs.mkdir()
+    jobs.mkdir(parents=True)
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "crawl", package, bucket, path, str(jobs)],
         capture_output=True,

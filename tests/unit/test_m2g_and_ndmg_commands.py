@@ -1,5 +1,7 @@
 """cwl/tools/m2g.cwl and ndmg.cwl make command lines that the tools' own parsers read as they are meant."""
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.cwl_command import Inputs, Tool, file_object, symbols, table
+from tests.unit.cwl_command import CHECKOUT, Inputs, Tool, file_object, symbols, table
 from tests.unit.real_neurodata import NeurodataParsers
 
 FILES = {"t1w", "dwi", "bval", "bvec"}
@@ -154,3 +156,23 @@ def test_ndmg_and_m2g_lay_the_results_of_a_session_in_the_same_folder(
     }
     # m2g adds sub- and ses- itself
     assert where == {"m2g": "derivatives", "ndmg": "derivatives/sub-01/ses-test"}
+
+
+@pytest.mark.parametrize("cloud", ["m2g_cloud", "ndmg_cloud"])
+def test_every_option_of_the_originals_launcher_has_its_line_in_the_documentation(
+    cloud: str, parsers: NeurodataParsers
+) -> None:
+    text = (CHECKOUT / "docs/ndmg.md").read_text().partition("\n## The set-up")[0]
+    column = {"ndmg_cloud": 1, "m2g_cloud": 2}[cloud]
+    cells = [line.split("|")[column] for line in text.splitlines() if line.startswith("|")]
+    documented = {flag for cell in cells for flag in re.findall(r"--[a-z_]+", cell)}
+    long = {flag for flags in parsers.options(cloud).values() for flag in flags if flag.startswith("--")}
+    assert documented == long
+
+
+def test_the_documented_example_is_a_command_of_ndmg_cloud(parsers: NeurodataParsers) -> None:
+    text = (CHECKOUT / "docs/ndmg.md").read_text()
+    (line,) = re.findall(r"^ndmg_cloud (.*)$", text, re.MULTILINE)
+    read = parsers.parse("ndmg_cloud", shlex.split(line))["values"]
+    where = [read[name] for name in ("state", "bucket", "bidsdir", "modif", "sp")]
+    assert where == ["participant", "ndmg-data", "HNU1", "ndmg-08-21-native", "native"]
