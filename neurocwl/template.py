@@ -273,10 +273,10 @@ def _misfits(template: Template) -> Iterator[str]:
         yield f"{template.tool_file.name} calls something {name!r}, as the dataset workflow does: rename it"
     besides = [(f"bind.{name}", b.beside) for name, b in template.bind.items()]
     besides += [(f"requires {r.name!r}", r.beside) for r in template.requires]
-    for where_, name in besides:
-        described = template.bind.get(name) if name else None
-        if name and (described is None or described.kind != "file" or described.beside):
-            yield f"{where_}: beside is {name!r}; it must be a binding of the kind file"
+    for where, beside in besides:
+        described = template.bind.get(beside) if beside else None
+        if beside and (described is None or described.kind != "file" or described.beside):
+            yield f"{where}: beside is {beside!r}; it must be a binding of the kind file"
     filters = [(f"bind.{name}", b.where, b.query) for name, b in template.bind.items()]
     filters += [(f"requires {r.name!r}", r.where, r.query) for r in template.requires]
     for where, conditions, query in filters:

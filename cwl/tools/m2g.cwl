@@ -36,7 +36,7 @@ hints:
     timelimit: $(inputs.time_limit)
   SoftwareRequirement:
     packages:
-      m2g: {version: ["0.3.0"], specs: ["https://pypi.org/project/m2g/"]}
+      m2g: {version: ["0.3.0"]}
       fsl: {specs: ["https://identifiers.org/RRID:SCR_002823"]}
       afni: {specs: ["https://identifiers.org/RRID:SCR_005927"]}
       dipy: {specs: ["https://identifiers.org/RRID:SCR_000029"]}

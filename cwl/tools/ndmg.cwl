@@ -36,7 +36,7 @@ hints:
     timelimit: $(inputs.time_limit)
   SoftwareRequirement:
     packages:
-      ndmg: {version: ["0.2.1"], specs: ["https://pypi.org/project/ndmg/"]}
+      ndmg: {version: ["0.2.1"]}
       fsl: {specs: ["https://identifiers.org/RRID:SCR_002823"]}
       afni: {specs: ["https://identifiers.org/RRID:SCR_005927"]}
       dipy: {specs: ["https://identifiers.org/RRID:SCR_000029"]}

@@ -308,8 +308,6 @@ steps:
                   m2g:
                     version:
                     - 0.3.0
-                    specs:
-                    - https://pypi.org/project/m2g/
                   fsl:
                     specs:
                     - https://identifiers.org/RRID:SCR_002823

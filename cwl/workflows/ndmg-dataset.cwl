@@ -290,8 +290,6 @@ steps:
                   ndmg:
                     version:
                     - 0.2.1
-                    specs:
-                    - https://pypi.org/project/ndmg/
                   fsl:
                     specs:
                     - https://identifiers.org/RRID:SCR_002823

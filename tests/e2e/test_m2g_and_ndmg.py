@@ -92,8 +92,8 @@ def test_sessions_that_the_originals_lose_are_units_here(lab: Lab) -> None:
         lab.s3.put_object(Bucket=lab.bucket, Key=key, Body=b"")
     for key in lab.keys("named"):
         if not key.startswith("sub-04"):
-            copied = {"Bucket": lab.bucket, "Key": f"named/{key}"}
-            lab.s3.copy_object(Bucket=lab.bucket, Key=f"sessions/{key}", CopySource=copied)
+            place = f"{lab.bucket}/named/{key}"
+            lab.s3.copy_object(Bucket=lab.bucket, Key=f"sessions/{key}", CopySource=place)
 
     for package in ("m2g", "ndmg"):
         theirs = {

@@ -28,7 +28,11 @@ def work(
     for path in (t1w, bvals, bvecs, dwi, atlas, mask, *parcellations):
         if not Path(path).is_file():
             raise FileNotFoundError(f"Input {path} not found. Exiting m2g.")
-    if mod_type not in ("det", "prob") or track_type not in ("local", "particle") or mod_func not in ("csa", "csd"):
+    if (
+        mod_type not in ("det", "prob")
+        or track_type not in ("local", "particle")
+        or mod_func not in ("csa", "csd")
+    ):
         raise ValueError(f"{mod_type}, {track_type}, {mod_func}: not a way of tracking")
     int(seeds)
     folder = Path(outdir)

@@ -39,7 +39,11 @@ def work(
         raise AssertionError("Missing a default argument.")
     if vox_size not in ("1mm", "2mm"):
         raise ValueError("Voxel size not supported. Use 2mm or 1mm")
-    if mod_type not in ("det", "prob") or track_type not in ("local", "particle") or mod_func not in ("csa", "csd"):
+    if (
+        mod_type not in ("det", "prob")
+        or track_type not in ("local", "particle")
+        or mod_func not in ("csa", "csd")
+    ):
         raise ValueError(f"{mod_type}, {track_type}, {mod_func}: not a way of tracking")
     int(seeds)
     folder = Path(outdir)

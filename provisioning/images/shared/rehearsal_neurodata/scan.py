@@ -11,6 +11,7 @@ from pathlib import Path
 from rehearsal_common import faults
 from rehearsal_common.nifti import Header, read_whole, thin
 
+MARK = "REHEARSAL by neurocwl: no result"
 NODES = 70  # regions of the Desikan parcellation
 WEIGHTED = 50  # s/mm2, from which on a volume must have a direction
 
@@ -47,7 +48,9 @@ def read(t1w: str, dwi: str, bval: str, bvec: str) -> Scan:
         )
     for value, vector in zip(bvals, zip(*bvecs, strict=True), strict=True):
         if value > WEIGHTED and not any(vector):
-            raise ScanError("Encountered potentially corrupted bval/bvecs: a weighted volume has no direction")
+            raise ScanError(
+                "Encountered potentially corrupted bval/bvecs: a weighted volume has no direction"
+            )
     digest = hashlib.sha256()
     for path in (t1w, dwi, bval, bvec):
         digest.update(Path(path).read_bytes())
@@ -74,7 +77,7 @@ def fault(*labels: str) -> str:
 
 def write(folder: Path, scan: Scan, tool: str, t1_name: str) -> None:
     """What both programs write besides connectomes, below the folder of a session: a selection."""
-    mark = f"REHEARSAL of {tool}: no result. {scan.digest}\n"
+    mark = f"{MARK} of {tool} {scan.digest}\n"
     vectors = "\n".join(" ".join(f"{x:g}" for x in row) for row in zip(*scan.bvecs, strict=True))
     files = {
         "dwi/preproc/bval.bval": "\n".join(f"{value:g}" for value in scan.bvals) + "\n",
@@ -100,8 +103,8 @@ def write(folder: Path, scan: Scan, tool: str, t1_name: str) -> None:
 
 
 def connectome(scan: Scan, name: str) -> str:
-    """A weighted edge list: node, node, weight."""
-    edges = []
+    """A weighted edge list: node, node, weight. Readers of such lists skip the first line."""
+    edges = [f"# {MARK}"]
     for number in range(NODES):
         seed = hashlib.sha256(f"{scan.digest}{name}{number}".encode()).digest()
         other = seed[0] % NODES
@@ -138,5 +141,3 @@ def _streamlines() -> bytes:
     head[948:952] = b"RAS\0"
     struct.pack_into("<3i", head, 988, 1, 2, 1000)
     return bytes(head) + struct.pack("<i6f", 2, 1, 1, 1, 2, 2, 2)
-
-

@@ -14,7 +14,18 @@ from types import ModuleType
 from unittest.mock import MagicMock
 
 LIBRARIES = frozenset(
-    {"numpy", "nibabel", "dipy", "nilearn", "scipy", "matplotlib", "mpl_toolkits", "skimage", "sklearn", "vtk"}
+    {
+        "numpy",
+        "nibabel",
+        "dipy",
+        "nilearn",
+        "scipy",
+        "matplotlib",
+        "mpl_toolkits",
+        "skimage",
+        "sklearn",
+        "vtk",
+    }
     | {"fury", "plotly", "networkx", "pandas", "requests", "bids", "boto3", "botocore", "graspy", "seaborn"}
     | {"dateutil", "pytest", "PIL", "igraph"}
 )
