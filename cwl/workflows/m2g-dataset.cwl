@@ -2,7 +2,7 @@
 # Written by `neurocwl pipelines build m2g` from its tool and its job template.
 cwlVersion: v1.2
 class: Workflow
-label: 'm2g, connectomes from diffusion MRI: every unit of a dataset'
+label: 'connectomes from diffusion MRI: every unit of a dataset'
 doc: |
   Runs m2g 0.3 (https://github.com/neurodata/m2g) on one scan, a T1w and a diffusion image of one session:
   eddy correction, registration, tractography, and a connectome for each parcellation. Results lie in

@@ -2,7 +2,7 @@
 # Written by `neurocwl pipelines build ndmg` from its tool and its job template.
 cwlVersion: v1.2
 class: Workflow
-label: 'ndmg, connectomes from diffusion MRI: every unit of a dataset'
+label: "connectomes from diffusion MRI, as m2g's predecessor makes them: every unit of a dataset"
 doc: |
   Runs ndmg 0.2 (https://pypi.org/project/ndmg), the predecessor of m2g, on one scan, a T1w and a diffusion
   image of one session: eddy correction, registration, tractography, and a connectome for each parcellation.

@@ -129,3 +129,11 @@ def test_the_documented_equivalents_of_ndmg_cloud_are_run_as_they_stand(lab: Lab
         assert ended.code == 0, f"neurocwl {' '.join(words)}\n{ended.out}\n{ended.err}"
     made = CONNECTOMES["ndmg"].format(atlas=ATLAS, scan="sub-0025427_ses-1")
     assert f"sub-0025427/ses-1/{made}" in lab.keys("rehearsal")
+    helps = [
+        lab.run(command, "dataset", "--help", *(["--pipeline", pipeline] if pipeline else [])).out
+        for command, pipeline in (("launch", "ndmg"), ("launch", "m2g"))
+    ]
+    cells = [line.split("|")[-2] for line in DOCUMENT.read_text().splitlines() if line.startswith("|")]
+    named = {flag for cell in cells for flag in re.findall(r"--[a-z][a-z-]*", cell)}
+    assert len(named) > 10
+    assert not [flag for flag in sorted(named) if not any(re.search(rf"{flag}\b", text) for text in helps)]
