@@ -84,6 +84,8 @@ def inherited_files(
     if not home:
         return None
     found = [f for f in sidecars(home[0], (*unit.files, *unit.above)) if matches(f, where)]
+    # in one folder the one that shares more of the name
+    found.sort(key=lambda f: (f.path.count("/"), len(f.entities)))
     return tuple(found[-1:])
 
 

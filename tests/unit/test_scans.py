@@ -64,6 +64,16 @@ def test_the_nearest_b_values_are_taken(scans: template.Template) -> None:
     assert ordered(scans, paths)["bval"] == ["sub-01/ses-1/dwi/sub-01_ses-1_dwi.bval"]
 
 
+@pytest.mark.parametrize("entity", ["acq-b1000", "run-2"])
+def test_of_two_beside_the_image_the_one_that_shares_more_of_its_name_is_taken(
+    scans: template.Template, entity: str
+) -> None:
+    own = f"sub-01/ses-1/dwi/sub-01_ses-1_{entity}_dwi"
+    paths = [T1W, *WHOLE[2:], *(f"{own}.{ending}" for ending in ("nii.gz", "bval", "bvec"))]
+
+    assert ordered(scans, paths)["bval"] == [f"{own}.bval"]
+
+
 @pytest.mark.parametrize("other", ["acq-b3000_dwi", "sub-01/sub-01_acq-b3000_dwi", "sub-02/sub-02_dwi"])
 def test_b_values_of_another_image_are_not(scans: template.Template, other: str) -> None:
     (unit, *_) = units(scans, [T1W, DWI, WHOLE[3], f"{other}.bval"])
