@@ -176,6 +176,9 @@ def _lacks(
         if label is not None and not _LABEL.fullmatch(label):
             yield f"a BIDS {what} label ({label!r} may hold letters, digits and + only: rename the folder)"
             return
+    if template.needs_session and unit.session is None:
+        yield f"a session (its files lie in no sub-{unit.participant}/ses-*/)"
+        return
     wanted = (
         [s.removeprefix("ses-") for s in selection.sessions]
         if template.unit == "participant"
@@ -184,6 +187,9 @@ def _lacks(
     absent = [session for session in wanted if session is not None and session not in participant.sessions]
     yield from (f"session ses-{session}" for session in absent)
     if absent and template.unit == "session":
+        return
+    if any(b.kind == "sessions" for b in template.bind.values()) and not _has_sessions(unit):
+        yield f"sessions (sub-{unit.participant}/ses-*/: its files lie in no session)"
         return
     for requirement in template.requires:
         if requirement.unless and is_set(parameters.get(requirement.unless)):
