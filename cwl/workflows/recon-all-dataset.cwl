@@ -47,6 +47,11 @@ inputs:
             doc: |
               T1-weighted images of the subject. Several are registered to the first and averaged. None when the run goes
               on from an earlier one, which has them.
+          continue_from:
+            type: Directory?
+            doc: |
+              The subject's folder as an earlier run left it, edited or not. It is copied. recon-all refuses one whose
+              run was cut off (scripts/IsRunning is in it): such a folder may be half written.
           t2:
             type: File?
             doc: A T2-weighted image of the subject.
@@ -61,11 +66,6 @@ inputs:
     type: string
     doc: The id of the run; receipts carry it.
     default: by-hand
-  continue_from:
-    type: Directory?
-    doc: |
-      The subject's folder as an earlier run left it, edited or not. It is copied. recon-all refuses one whose
-      run was cut off (scripts/IsRunning is in it): such a folder may be half written.
   fs_license:
     type: File
     doc: The FreeSurfer licence file. Free of charge from 
@@ -270,7 +270,6 @@ steps:
       unit: units
       output: output
       run: run
-      continue_from: continue_from
       fs_license: fs_license
       stage: stage
       autorecon2: autorecon2
@@ -358,14 +357,14 @@ steps:
                 - 'null'
                 - type: array
                   items: File
+              continue_from:
+                type: Directory?
               t2:
                 type: File?
               flair:
                 type: File?
         output: string
         run: string
-        continue_from:
-          type: Directory?
         fs_license:
           type: File
         stage:
@@ -1187,13 +1186,15 @@ steps:
             t1w:
               source: unit
               valueFrom: $(self.t1w)
+            continue_from:
+              source: unit
+              valueFrom: $(self.continue_from)
             t2:
               source: unit
               valueFrom: $(self.t2)
             flair:
               source: unit
               valueFrom: $(self.flair)
-            continue_from: continue_from
             fs_license: fs_license
             stage: stage
             autorecon2: autorecon2
