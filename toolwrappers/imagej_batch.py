@@ -94,7 +94,7 @@ def driver(images: list[str], root: Path, settings: Settings, place: Path) -> st
   answer = runMacro({quoted(str(settings.macro))},
     images[number] + "|" + {here} + "out/" + number + "|" + {quoted(settings.parameters)});
   File.saveString("" + answer, {here} + number + ".part");
-  File.rename({here} + number + ".part", {here} + number + ".ended");
+  moved = File.rename({here} + number + ".part", {here} + number + ".ended");
   while (nImages > 0) {{ selectImage(nImages); close(); }}
   run("Clear Results");
   if (isOpen("ROI Manager")) {{ selectWindow("ROI Manager"); run("Close"); }}
@@ -132,7 +132,7 @@ class Jvm:
             if begun_at is None and self._mark(number, "begun").exists():
                 begun_at = now
             if self._mark(number, "ended").exists():
-                return self._judged(number, now - (begun_at or now))
+                return self._judged(number)
             since = now - (begun_at or waiting_since)
             if gone:
                 return Outcome(f"ImageJ ended: {self.last_words() or 'it said nothing'}", since)
@@ -146,10 +146,12 @@ class Jvm:
     def _mark(self, number: int, word: str) -> Path:
         return self.place / f"{number}.{word}"
 
-    def _judged(self, number: int, seconds: float) -> Outcome:
+    def _judged(self, number: int) -> Outcome:
+        begun, ended = self._mark(number, "begun"), self._mark(number, "ended")
+        seconds = (ended.stat().st_mtime_ns - begun.stat().st_mtime_ns) / 1e9
         folder = self.place / "out" / str(number)
         reason = lacking(folder, self.settings.expect)
-        if self._mark(number, "ended").read_text(errors="replace").strip() == "[aborted]":
+        if ended.read_text(errors="replace").strip() == "[aborted]":
             reason = f"the macro stopped: {self.last_words() or 'it said nothing'}"
         return Outcome(reason, seconds, folder)
 

@@ -10,7 +10,7 @@ from tests.unit.datasets import INPUTS, JOB, TOOL, pipeline, write
 
 
 def test_the_shipped_pipelines_are_these() -> None:
-    assert template.names() == ["fmriprep", "nifti-check", "recon-all"]
+    assert template.names() == ["fmriprep", "imagej", "imagej-tables", "nifti-check", "recon-all"]
 
 
 @pytest.mark.parametrize("name", template.names())
