@@ -12,7 +12,7 @@ from neurocwl.errors import BadInput
 from neurocwl.storage import Location
 from neurocwl.template import BATCH, Template
 
-INPUT, OUTPUT, SCRIPTS = "input", "output", ("bin", "src")
+INPUT, OUTPUT, SCRIPTS = "input", "output", ("bin", "src", "code")  # code: where a BIDS dataset keeps them
 FOLDERS = ("bin", INPUT, OUTPUT, "src")
 MACRO = ".ijm"
 LARGEST_MACRO = 1 << 20  # bytes

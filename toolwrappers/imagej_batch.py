@@ -29,7 +29,7 @@ import screen
 LOOK = 0.05  # seconds between two looks at a JVM
 START_LIMIT = 120.0  # seconds for a JVM to come up
 BUSY = 0.02  # share of a CPU: below, nothing is being computed
-HOPELESS = 3  # images that fail before any is done; then the rest waits until one of them is done alone
+HOPELESS = 3  # images that fail twice before any is done: the macro is broken, and more tries are no use
 # ImageJ's own, and what Java 17 hides from older builds' patches.
 JAVA = ["java", "-Djava.awt.headless=false", "-Dfile.encoding=UTF-8", "-Dsun.jnu.encoding=UTF-8",
         "-XX:+ExitOnOutOfMemoryError", "--add-opens=java.base/java.lang=ALL-UNNAMED"]  # fmt: skip
@@ -226,7 +226,9 @@ class Batch:
                 through = self.in_one_jvm(pending, display)
                 failed += [image for image in pending[:through] if self.outcomes[image].reason]
                 pending = pending[through:]
-            for image in failed:
+            for number, image in enumerate(failed):
+                if number >= HOPELESS and not self.done():
+                    break
                 self.in_one_jvm([image], display)
             if not self.done():
                 break

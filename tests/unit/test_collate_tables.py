@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import collate_tables
 import pytest
 
-import collate_tables
 from neurocwl import assets
 
 SCRIPT = assets.path("toolwrappers") / "collate_tables.py"
@@ -72,10 +72,17 @@ def test_the_dictionary_names_every_column_of_its_table(tmp_path: Path) -> None:
 
 
 def test_letters_tabs_and_short_rows_do_no_harm(tmp_path: Path) -> None:
-    rows = {"1.tif/n.csv": "Area µm²,Label\n5\n".encode("latin-1"), "2.tif/n.csv": '"Area µm²",Label\n6,"a\tb"\n'}
+    rows = {
+        "1.tif/n.csv": "Area µm²,Label\n5\n".encode("latin-1"),
+        "2.tif/n.csv": '"Area µm²",Label\n6,"a\tb"\n',
+    }
     batch(tmp_path / "r", "b", rows)
     _, out = collate(tmp_path / "r")
-    assert table(out / "n.tsv") == [["image", "Area µm²", "Label"], ["1.tif", "5", "n/a"], ["2.tif", "6", "a b"]]
+    assert table(out / "n.tsv") == [
+        ["image", "Area µm²", "Label"],
+        ["1.tif", "5", "n/a"],
+        ["2.tif", "6", "a b"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,9 @@ def test_nobody_there_is_a_warning_without_the_url() -> None:
     assert "s3cret" not in warnings[0]
 
 
-@pytest.mark.parametrize(("environ", "why"), [({}, "is not set"), ({notify.VARIABLE: "s3cret"}, "is no https:// URL")])
+@pytest.mark.parametrize(
+    ("environ", "why"), [({}, "is not set"), ({notify.VARIABLE: "s3cret"}, "is no https:// URL")]
+)
 def test_without_a_url_it_is_refused_and_not_shown(environ: dict[str, str], why: str) -> None:
     with pytest.raises(BadInput, match=why) as caught:
         notify.teller(environ, print)
