@@ -65,12 +65,16 @@ class Earlier:
         return self._folders[depth]
 
 
-def read(name: str, location: Location) -> Earlier:
+def read(name: str, location: Location, *, rehearsal: bool) -> Earlier:
     """Look at a place: where neurocwl wrote, its receipts alone are believed; elsewhere it is listed.
 
-    Raises BadInput when nothing is there.
+    Raises BadInput when nothing is there, or when results would be built on a rehearsal.
     """
     states = read_states(location)
+    if not rehearsal and any(state.receipt and state.receipt.rehearsal for state in states.values()):
+        raise BadInput(
+            f"{location.url} holds a rehearsal: no results can be built on it; launch that one first"
+        )
     if states:
         written = [w for s in states.values() if _is_done(s) for w in s.receipt.delivered]  # type: ignore[union-attr]
         entries = [Entry(w.path, w.size, w.etag) for w in written] + _shared(location)
@@ -170,6 +174,9 @@ def _why(earlier: Earlier, unit: Unit) -> str:
             return f": {name} failed there: {state.receipt.reason}"
         if state.staging is not None:
             return f": {name} is cut off there"
+    others = earlier.folders(f"sub-{unit.participant}_*")
+    if others:
+        return f": there is {', '.join(others)}"
     return ": it is not done there" if earlier.units else ""
 
 

@@ -60,7 +60,7 @@ class Order:
     def _value(self, name: str, binding: Binding) -> Any:
         if binding.kind in OF_RESULTS:
             found = [part_directory(part) for part in self.parts[name]]
-            return found if self.template.directories(name) else found[0] if found else None
+            return found if self.template.takes_many(name) else found[0] if found else None
         if binding.kind == "sessions":
             fields = binding.fields.items()
             return [
@@ -68,9 +68,12 @@ class Order:
                 for s in self.sessions[name]
             ]
         if binding.kind == "timepoints":
-            there = {part.name for part in self.parts.get(binding.besides or "", ())}
+            there = {part.name for part in self.parts.get(binding.reuse or "", ())}
             return sorted(there | {s.unit.name for group in self.sessions.values() for s in group})
-        return _bound(binding, self.unit, self.files_of.get(name, ()), self.locate)
+        value = _bound(binding, self.unit, self.files_of.get(name, ()), self.locate)
+        if binding.kind == "label" and self.template.takes_many(name):
+            return [] if value is None else [value]
+        return value
 
     def context(self) -> dict[str, Any]:
         """What passes through the tool to stage-out."""
@@ -161,20 +164,21 @@ def order(
     """The CWL inputs of one unit. fingerprint: what besides the files decides its results."""
     files_of: dict[str, tuple[File, ...]] = {}
     sessions: dict[str, tuple[Session, ...]] = {}
+    parts = _of_sessions(template, unit, parts or {})
     for name in template.file_inputs:
         binding = template.bind[name]
         if not applies(binding, parameters):
             files_of[name] = ()
         elif binding.kind == "sessions":
-            there = {part.name for part in (parts or {}).get(binding.besides or "", ())}
-            found = _sessions(unit, binding, queries)
+            there = {part.name for part in parts.get(binding.reuse or "", ())}
+            found = _sessions(unit, binding, queries, parameters)
             sessions[name] = tuple(s for s in found if s.unit.name not in there)
             files_of[name] = tuple(f for s in sessions[name] for files in s.files_of.values() for f in files)
         else:
             own = bound_files(unit, binding, queries)
             files_of[name] = (*root_files, *own) if binding.kind == "dataset" else own
     chosen = {
-        name: tuple((parts or {}).get(name, ())) if applies(template.bind[name], parameters) else ()
+        name: tuple(parts.get(name, ())) if applies(template.bind[name], parameters) else ()
         for name in template.result_inputs
     }
     distinct = {f.path: f for files in files_of.values() for f in files}.values()
@@ -192,14 +196,44 @@ def order(
     return Order(unit, template, locate, files_of, count, size, key, chosen, sessions)
 
 
+def _of_sessions(
+    template: Template, unit: Unit, parts: Mapping[str, tuple[Part, ...]]
+) -> dict[str, tuple[Part, ...]]:
+    """The parts, and of those that stand for sessions only the ones of the unit's sessions."""
+    reused = {binding.reuse for binding in template.bind.values()}
+    known = {f"{unit.name}_ses-{label}" for label in _labels(unit)}
+    return {
+        name: tuple(p for p in group if name not in reused or p.name in known)
+        for name, group in parts.items()
+    }
+
+
+def notes(one: Order) -> list[str]:
+    """What people should know of a unit over sessions before it runs."""
+    found = []
+    for name, group in one.sessions.items():
+        there = {part.name for part in one.parts.get(one.template.bind[name].reuse or "", ())}
+        used = there | {s.unit.name for s in group}
+        left_out = [label for label in _labels(one.unit) if f"{one.unit.name}_ses-{label}" not in used]
+        found += [f"ses-{label} is left out: it lacks what a session needs" for label in left_out]
+        if len(used) == 1:
+            found.append(f"one time point only: {min(used)}")
+        if there:
+            found.append(f"finished earlier: {', '.join(sorted(there))}")
+        if any(f.session is None and f.datatype for f in one.unit.files):
+            found.append("files that lie in no session are left out")
+    return found
+
+
 def with_parts(one: Order, name: str, parts: Sequence[Part]) -> Order:
     """The same work with more of it there already: its task key stays."""
     there = {part.name for part in one.parts[name]}
-    more = tuple(part for part in parts if part.name not in there)
+    usable = _of_sessions(one.template, one.unit, {name: tuple(parts)})[name]
+    more = tuple(part for part in usable if part.name not in there)
     there |= {part.name for part in more}
     sessions = {
         key: tuple(s for s in group if s.unit.name not in there)
-        if one.template.bind[key].besides == name
+        if one.template.bind[key].reuse == name
         else group
         for key, group in one.sessions.items()
     }
@@ -217,20 +251,26 @@ def applies(binding: Binding, parameters: Mapping[str, Any]) -> bool:
     return not binding.when or is_set(parameters.get(binding.when))
 
 
-def _sessions(unit: Unit, binding: Binding, queries: Queries | None) -> list[Session]:
+def _sessions(
+    unit: Unit, binding: Binding, queries: Queries | None, parameters: Mapping[str, Any]
+) -> list[Session]:
     """The sessions of a participant that have files for the record; the others are left out."""
     found = []
-    for label in sorted({f.session for f in unit.files if f.session is not None}):
+    for label in _labels(unit):
         files = tuple(f for f in unit.files if f.session == label)
         session = Unit(f"{unit.name}_ses-{label}", unit.participant, label, files)
         bound = {
             name: bound_files(session, field, queries)
             for name, field in binding.fields.items()
-            if field.kind != "label"
+            if field.kind != "label" and applies(field, parameters)
         }
         if all(bound.values()):
             found.append(Session(session, bound))
     return found
+
+
+def _labels(unit: Unit) -> list[str]:
+    return sorted({f.session for f in unit.files if f.session is not None})
 
 
 def part_directory(part: Part) -> dict[str, Any]:

@@ -262,7 +262,7 @@ def place_object(template: Template, name: str, url: str) -> Any:
     """The value of an input of earlier derivatives that lie at a place."""
     kind, option = "Directory", "--after"
     value = path_object(kind, url, option)
-    return [value] if template.directories(name) else value
+    return [value] if template.takes_many(name) else value
 
 
 def _is_required(template: Template, parameter: Parameter) -> bool:

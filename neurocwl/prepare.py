@@ -103,6 +103,7 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     after = {name: open_location(url, ours) for name, url in _after(arguments, chosen, ours)}
     values |= {name: parameters.place_object(chosen, name, there.url) for name, there in after.items()}
     parameters.check(chosen, values)
+    values |= chosen.fixed
     rehearsing = bool(getattr(arguments, "rehearse", False))
     image = arguments.image or (chosen.rehearsal if rehearsing else None) or chosen.image
     request = PlanRequest(
@@ -113,7 +114,7 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
         rehearsing,
         _faults(arguments),
         arguments.rerun,
-        _earlier(chosen, values, ours),
+        _earlier(chosen, values, ours, rehearsing),
         _preflight(arguments, ours),
     )
     entries = plan.entries_of(location)
@@ -193,7 +194,6 @@ def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, 
         values[chosen.selection["filter"]] = parameters.path_object(
             "File", str(arguments.bids_filter_file), "--bids-filter-file"
         )
-    values |= chosen.fixed
     selection = Selection(
         tuple(arguments.participant_label),
         tuple(arguments.session_label),
@@ -228,7 +228,7 @@ def _after(arguments: argparse.Namespace, chosen: Template, access: Access) -> l
 
 
 def _earlier(
-    chosen: Template, values: Mapping[str, Any], access: Access
+    chosen: Template, values: Mapping[str, Any], access: Access, rehearsing: bool
 ) -> dict[str, tuple[derivatives.Earlier, ...]]:
     """What lies at the places of earlier derivatives that the user named, by CWL input."""
     found = {}
@@ -236,7 +236,9 @@ def _earlier(
         if binding.kind == "derivatives" and values.get(name):
             places = values[name] if isinstance(values[name], list) else [values[name]]
             found[name] = tuple(
-                derivatives.read(place["basename"], open_location(place["location"], access))
+                derivatives.read(
+                    place["basename"], open_location(place["location"], access), rehearsal=rehearsing
+                )
                 for place in places
             )
     return found

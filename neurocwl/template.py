@@ -1,9 +1,11 @@
 """Job templates: what a pipeline needs of a dataset, and what proves that it succeeded. Data, not code."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from neurocwl import assets, cwlfile
@@ -66,7 +68,7 @@ class Binding:
     derivatives: Derivatives | None = None
     results: tuple[str, ...] = ()  # globs
     after: tuple[str, ...] = ()  # pipelines
-    besides: str | None = None  # for sessions and timepoints: the input that has some of them already
+    reuse: str | None = None  # for sessions and timepoints: the input that has some of them already
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class Template:
     shared: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    needs_session: bool = False
     fixed: Mapping[str, Any] = field(default_factory=dict)
     group: str | None = None
     batch_size: int = 0  # images, for unit batch
@@ -140,8 +143,8 @@ class Template:
         """The CWL inputs that files of earlier outputs fill."""
         return tuple(name for name, binding in self.bind.items() if binding.kind in OF_RESULTS)
 
-    def directories(self, name: str) -> bool:
-        """Whether an input takes several Directories."""
+    def takes_many(self, name: str) -> bool:
+        """Whether an input takes a list."""
         spec = self.tool["inputs"][name]
         return is_array(spec["type"] if isinstance(spec, Mapping) else spec)
 
@@ -268,6 +271,7 @@ def read(file: Path) -> Template:
         shared=tuple(raw.get("shared", [])),
         rules=tuple(_rule(rule) for rule in raw.get("rules", [])),
         choices=raw.get("choices", {}),
+        needs_session=raw.get("needs_session", False),
         fixed=raw.get("fixed", {}),
         group=raw.get("group"),
         batch_size=raw.get("batch_size", 0),
@@ -288,8 +292,17 @@ def _validated(file: Path) -> dict[str, Any]:
     loader, names_, _, _ = load_schema(str(assets.path("jobs") / "schema.yml"))
     if isinstance(names_, Exception):
         raise names_
+    like = _like(file)
     try:
-        raw, _ = load_and_validate(loader, names_, str(file), True)
+        if like is None:
+            raw, _ = load_and_validate(loader, names_, str(file), True)
+        else:
+            merged = {**cwlfile.load(like), **cwlfile.load(file)}
+            del merged["like"]
+            with NamedTemporaryFile("w", prefix=f"{file.stem}-", suffix=".yml") as whole:
+                json.dump(merged, whole)
+                whole.flush()
+                raw, _ = load_and_validate(loader, names_, whole.name, True)
     except (SchemaSaladException, UnicodeDecodeError) as error:
         raise BadInput(f"{file} is not a valid job template:\n{error}") from error
     if not isinstance(raw, dict):
@@ -297,6 +310,23 @@ def _validated(file: Path) -> dict[str, Any]:
             f"{file} is not a valid job template: it must be one map that begins with class: JobTemplate"
         )
     return raw
+
+
+def _like(file: Path) -> Path | None:
+    """The template that this one differs from in a few keys.
+
+    Raises BadInput when there is no such file.
+    """
+    try:
+        found = cwlfile.load(file).get("like")
+    except Exception:  # no YAML, or no map: the validation says so
+        return None
+    if found is None:
+        return None
+    other = file.parent / f"{found}.yml"
+    if not other.is_file() or other == file:
+        raise BadInput(f"{file}: like {found!r}: there is no such job template (looked at {other})")
+    return other
 
 
 def tool_of(file: Path) -> dict[str, Any]:
@@ -338,7 +368,7 @@ def _binding(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDING_
         raise BadInput(f"{file}: bind.{name} must have exactly one of {', '.join(kinds)}")
     kind = found[0]
     value = spec[kind]
-    special = {"derivatives": {"after"}, "sessions": {"besides"}, "timepoints": {"besides"}}
+    special = {"derivatives": {"after"}, "sessions": {"reuse"}, "timepoints": {"reuse"}}
     unknown = set(spec) - {kind, "query", "when", "unless"} - special.get(kind, set())
     if unknown:
         raise BadInput(
@@ -351,9 +381,9 @@ def _binding(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDING_
         return Binding(kind, label=value)
     if kind == "sessions":
         fields = {field: _binding(file, f"{name}.{field}", s, FIELD_KINDS) for field, s in value.items()}
-        return Binding(kind, fields=fields, besides=spec.get("besides"))
+        return Binding(kind, fields=fields, reuse=spec.get("reuse"))
     if kind == "timepoints":
-        return Binding(kind, besides=spec.get("besides"))
+        return Binding(kind, reuse=spec.get("reuse"))
     if kind == "derivatives":
         resume = value.get("resume", {})
         derivatives = Derivatives(
@@ -396,7 +426,7 @@ def _misfits(template: Template) -> Iterator[str]:
     terms = [term for rule in template.rules for term in (*rule.exclusive, *rule.needs, rule.option) if term]
     used |= {term.partition("=")[0] for term in terms}  # a term is an input, or input=value
     used |= {name for r in template.requires for name in (r.unless, r.when) if name}
-    used |= {name for b in template.bind.values() for name in (b.unless, b.when, b.besides) if name}
+    used |= {name for b in template.bind.values() for name in (b.unless, b.when, b.reuse) if name}
     for name in sorted(used - set(inputs)):
         yield f"{name!r} is not an input of {template.tool_file.name}"
     for name in sorted({*template.outputs, *template.logs} - set(outputs)):
@@ -433,6 +463,6 @@ def _kind_misfits(template: Template) -> Iterator[str]:
         if binding.kind in ("sessions", "timepoints") and template.unit != "participant":
             yield f"bind.{name}: {binding.kind} goes with unit participant, not {template.unit}"
         if binding.derivatives:
-            wanted = ("folder", "place") if template.directories(name) else ("",)
+            wanted = ("folder", "place") if template.takes_many(name) else ("",)
             if binding.derivatives.each not in wanted:
                 yield f"bind.{name}.derivatives.each must be {' or '.join(wanted) or 'left out'} for its type"

@@ -42,7 +42,6 @@ class Unit:
     session: str | None  # bare label
     files: tuple[File, ...]  # everything of the unit that was selected
     missing: tuple[str, ...] = ()  # what the pipeline needs and the unit lacks, for people
-    notes: tuple[str, ...] = ()  # what else people should know before it runs
 
 
 def select(
@@ -59,8 +58,7 @@ def select(
     for participant in participants:
         for unit in _units_of(participant, template, selection):
             missing = tuple(_lacks(unit, participant, template, selection, parameters))
-            notes = tuple(_notes(unit, participant, template, selection.queries))
-            units.append(replace(unit, missing=missing, notes=notes))
+            units.append(replace(unit, missing=missing))
             if selection.limit is not None and len(units) >= selection.limit:
                 return tuple(units)
     return tuple(units)
@@ -180,6 +178,9 @@ def _lacks(
         if label and not _LABEL.fullmatch(label):
             yield f"a BIDS {what} label ({label!r} may hold letters, digits and + only: rename the folder)"
             return
+    if template.needs_session and unit.session is None:
+        yield f"a session (its files lie in no sub-{unit.participant}/ses-*/)"
+        return
     wanted = (
         [s.removeprefix("ses-") for s in selection.sessions]
         if template.unit == "participant"
@@ -204,29 +205,6 @@ def _lacks(
     unfetched = [f.path for f in unit.files if f.etag == NOT_FETCHED]
     if unfetched:
         yield f"the content of {unfetched[0]} and {len(unfetched) - 1} more (datalad get sub-{unit.participant})"
-
-
-def _notes(
-    unit: Unit, participant: Participant, template: Template, queries: Queries | None
-) -> Iterable[str]:
-    """What of a participant a pipeline over its sessions will not use."""
-    for binding in template.bind.values():
-        if binding.kind != "sessions":
-            continue
-        sessions = [s for s in participant.sessions if any(f.session == s for f in unit.files)]
-        used = [s for s in sessions if has_all(unit, s, binding, queries)]
-        yield from (f"ses-{s} is left out: it lacks what a session needs" for s in sessions if s not in used)
-        if len(used) == 1:
-            yield f"one time point only: ses-{used[0]}"
-        if any(f.session is None and f.datatype for f in unit.files):
-            yield "files that lie in no session are left out"
-
-
-def has_all(unit: Unit, session: str, binding: Binding, queries: Queries | None) -> bool:
-    """Whether a session has files for every field of its record."""
-    own = replace(unit, session=session, files=tuple(f for f in unit.files if f.session == session))
-    fields = [field for field in binding.fields.values() if field.kind != "label"]
-    return all(bound_files(own, field, queries) for field in fields)
 
 
 def expected_path(unit: Unit, requirement: Requirement, where: Where) -> str:

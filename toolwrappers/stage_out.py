@@ -90,11 +90,19 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def collect(values: list[Any], places: list[str]) -> list[Item]:
-    """Pair the tool's outputs with their places below the output; '.' means the root."""
+    """Pair the tool's outputs with their places below the output.
+
+    '.' means the root. A folder's content goes to the place; to one that ends with '*' it goes by its own name.
+    """
     items: list[Item] = []
     for value, place in zip(values, places, strict=True):
         for one in objects(value):
-            source, base = location_of(one), "" if place == "." else place.rstrip("/") + "/"
+            source, base = (
+                location_of(one),
+                "" if place in (".", "*") else place.removesuffix("*").rstrip("/") + "/",
+            )
+            if place.endswith("*") and one["class"] == "Directory":
+                base += f"{one.get('basename') or source.name}/"
             if one["class"] == "File":
                 items.append(Item(source, base + (one.get("basename") or source.name)))
             else:
@@ -103,7 +111,9 @@ def collect(values: list[Any], places: list[str]) -> list[Item]:
 
 
 def matches(path: str, pattern: str) -> bool:
-    """Match a path against a glob in which * stays within one part and ** crosses parts."""
+    """Match a path against a glob in which * stays within one part and ** crosses parts; " | " is or."""
+    if " | " in pattern:
+        return any(matches(path, one) for one in pattern.split(" | "))
     known = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*|\*|\?|\[[^]/]+\])", pattern)
     regex = "".join(
