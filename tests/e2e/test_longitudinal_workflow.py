@@ -160,3 +160,30 @@ def test_a_session_that_fails_over_a_dataset_is_named_by_what_would_start_from_i
     )
     assert any(key.endswith("/sub-02_ses-1/mri/aseg.mgz") for key in keys), "what was finished is kept"
     assert not any(key.startswith("sub-02") for key in keys), "and counts for nothing"
+
+
+def test_stages_go_on_over_a_dataset_from_an_earlier_output(lab: Lab) -> None:
+    lab.upload(write_dataset(lab.folder / "ds", ["01"]), "ds")
+    words = ("launch", "dataset", lab.url("ds"), "--pipeline", "recon-all", "--rehearse")
+    words = (*words, "--fs-license-file", str(lab.licence))
+    first = lab.run(*words, "--output", lab.url("first"), "--stage", "autorecon1")
+    assert first.code == 0, first.err
+    assert not any(key.startswith("sub-01/surf/") for key in lab.keys("first"))
+    second = (
+        "--output",
+        lab.url("second"),
+        "--after",
+        lab.url("first"),
+        "--stage",
+        "autorecon2",
+        "--autorecon3",
+    )
+    gone_on = lab.run(*words, *second)
+    assert gone_on.code == 0, gone_on.err
+    keys = lab.keys("second")
+    for path in ("mri/orig/001.mgz", "mri/brainmask.mgz", "surf/lh.white", "stats/aseg.stats"):
+        assert f"sub-01/{path}" in keys
+    assert "group/aseg_volume.tsv" in keys
+    log = lab.read("second/sub-01/scripts/recon-all.log").decode()
+    assert log.count("finished without error") == 2
+    assert log.count(" -i ") == 1, "the images were read once"
