@@ -176,12 +176,17 @@ steps:
             requirements:
               InitialWorkDirRequirement:
                 listing:
-                - entryname: imagej_batch.py
-                  entry:
-                    $include: ../../toolwrappers/imagej_batch.py
-                - entryname: screen.py
-                  entry:
-                    $include: ../../toolwrappers/screen.py
+                - class: Directory
+                  basename: scripts
+                  listing:
+                  - class: File
+                    basename: imagej_batch.py
+                    contents:
+                      $include: ../../toolwrappers/imagej_batch.py
+                  - class: File
+                    basename: screen.py
+                    contents:
+                      $include: ../../toolwrappers/screen.py
               EnvVarRequirement:
                 envDef:
                   NEUROCWL_UNIT: $(inputs.unit_context.unit)
@@ -210,7 +215,7 @@ steps:
                 timelimit: $(inputs.time_limit)
             baseCommand:
             - python3
-            - imagej_batch.py
+            - scripts/imagej_batch.py
             arguments:
             - prefix: --out-dir
               valueFrom: results

@@ -126,9 +126,13 @@ steps:
             requirements:
               InitialWorkDirRequirement:
                 listing:
-                - entryname: collate_tables.py
-                  entry:
-                    $include: ../../toolwrappers/collate_tables.py
+                - class: Directory
+                  basename: scripts
+                  listing:
+                  - class: File
+                    basename: collate_tables.py
+                    contents:
+                      $include: ../../toolwrappers/collate_tables.py
               EnvVarRequirement:
                 envDef:
                   NEUROCWL_UNIT: $(inputs.unit_context.unit)
@@ -151,7 +155,7 @@ steps:
                 timelimit: $(inputs.time_limit)
             baseCommand:
             - python3
-            - collate_tables.py
+            - scripts/collate_tables.py
             arguments:
             - prefix: --out-dir
               valueFrom: tables
