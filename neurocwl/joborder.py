@@ -12,7 +12,7 @@ from neurocwl.bids import File
 from neurocwl.derivatives import Part
 from neurocwl.parameters import RESOURCES
 from neurocwl.template import FOLDER_OF, OF_RESULTS, Binding, Template, command_line_tools
-from neurocwl.units import Queries, Unit, bound_files, is_set
+from neurocwl.units import Queries, Unit, bound_files, inherited_files, is_set
 
 SHARD_UNITS = 200  # a flat list much longer than this costs a Toil leader quadratic time
 SHARD_FILES = 10_000  # some 100 MB of a Toil leader's memory
@@ -169,6 +169,9 @@ def order(
         binding = template.bind[name]
         if not applies(binding, parameters):
             files_of[name] = ()
+        elif binding.beside:
+            described = template.bind[binding.beside]
+            files_of[name] = inherited_files(unit, binding.where, described, queries) or ()
         elif binding.kind == "sessions":
             there = {part.name for part in parts.get(binding.reuse or "", ())}
             found = _sessions(unit, binding, queries, parameters)
@@ -325,7 +328,12 @@ def fingerprint(
 def _meaning(binding: Binding) -> list[Any]:
     known = [binding.kind, dict(binding.where), binding.label, binding.query, binding.when]
     fields = {name: _meaning(field) for name, field in binding.fields.items()}
-    return [*known, *([binding.unless] if binding.unless else []), *([fields] if fields else [])]
+    return [
+        *known,
+        *([binding.unless] if binding.unless else []),
+        *([fields] if fields else []),
+        *([binding.beside] if binding.beside else []),
+    ]
 
 
 def _content(value: Any) -> Any:

@@ -25,6 +25,7 @@ class PlannedUnit:
     order: Order
     status: str
     reason: str
+    notes: tuple[str, ...] = ()  # what of the reason people should know before it runs
 
     @property
     def unit(self) -> Unit:
@@ -127,8 +128,8 @@ def make(
             why = request.preflight.objection(unit, [(f, location.file_url(f.path)) for f in files])
             one = replace(one, unit=replace(unit, missing=(why,) if why else ()))
         status, reason = _decide(one, state, request)
-        said = "; ".join([*([reason] if reason else []), *(notes(one) if status == READY else [])])
-        planned.append(PlannedUnit(one, status, said))
+        noted = tuple(notes(one)) if status == READY else ()
+        planned.append(PlannedUnit(one, status, "; ".join([*([reason] if reason else []), *noted]), noted))
     gone = sorted(set(states) - {u.name for u in units} - {GROUP}) if _everything(request.selection) else []
     withdrawn = [
         Problem(name, "WITHDRAWN", "has results at the output but is not in the dataset") for name in gone

@@ -254,7 +254,7 @@ def _faults(arguments: argparse.Namespace) -> dict[str, str]:
     faults = {}
     for word in getattr(arguments, "rehearse_fault", []):
         unit, _, fault = word.partition("=")
-        if fault not in FAULTS:
+        if fault.partition("@")[0] not in FAULTS:
             raise BadInput(
                 f"--rehearse-fault {word}: must be UNIT=FAULT with FAULT one of {', '.join(FAULTS)}"
             )

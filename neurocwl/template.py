@@ -69,6 +69,7 @@ class Binding:
     results: tuple[str, ...] = ()  # globs
     after: tuple[str, ...] = ()  # pipelines
     reuse: str | None = None  # for sessions and timepoints: the input that has some of them already
+    beside: str | None = None  # the binding whose file this one describes, by BIDS inheritance
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ class Requirement:
     query: str | None = None
     unless: str | None = None
     when: str | None = None
+    beside: str | None = None  # as in a Binding
+    single: bool = False  # more than one is a choice that a user must make
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class Template:
     expect: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     needs_session: bool = False
@@ -157,6 +161,7 @@ class Template:
             "expect": list(self.expect),
             "forbid": list(self.forbid),
             "shared": list(self.shared),
+            **({"leave_out": list(self.leave_out)} if self.leave_out else {}),
         }
 
 
@@ -269,6 +274,7 @@ def read(file: Path) -> Template:
         expect=tuple(evidence.get("expect", [])),
         forbid=tuple(evidence.get("forbid", [])),
         shared=tuple(raw.get("shared", [])),
+        leave_out=tuple(raw.get("leave_out", [])),
         rules=tuple(_rule(rule) for rule in raw.get("rules", [])),
         choices=raw.get("choices", {}),
         needs_session=raw.get("needs_session", False),
@@ -368,7 +374,7 @@ def _binding(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDING_
         raise BadInput(f"{file}: bind.{name} must have exactly one of {', '.join(kinds)}")
     kind = found[0]
     value = spec[kind]
-    special = {"derivatives": {"after"}, "sessions": {"reuse"}, "timepoints": {"reuse"}}
+    special = {"file": {"beside"}, "derivatives": {"after"}, "sessions": {"reuse"}, "timepoints": {"reuse"}}
     unknown = set(spec) - {kind, "query", "when", "unless"} - special.get(kind, set())
     if unknown:
         raise BadInput(
@@ -398,7 +404,7 @@ def _binding(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDING_
     if kind == "results":
         return Binding(kind, results=tuple(value))
     where = value if isinstance(value, Mapping) else {}
-    return Binding(kind, where=where, query=query, when=when, unless=unless)
+    return Binding(kind, where=where, query=query, when=when, unless=unless, beside=spec.get("beside"))
 
 
 def _rule(raw: Mapping[str, Any]) -> Rule:
@@ -434,6 +440,7 @@ def _misfits(template: Template) -> Iterator[str]:
     for name in sorted(RESERVED_INPUTS & set(inputs) | RESERVED_OUTPUTS & set(outputs)):
         yield f"{template.tool_file.name} calls something {name!r}, as the dataset workflow does: rename it"
     yield from _kind_misfits(template)
+    yield from _beside_misfits(template)
     filters = [
         (f"bind.{name}{f'.{inner}' if inner else ''}", b.where, b.query)
         for name, binding in template.bind.items()
@@ -451,6 +458,15 @@ def _misfits(template: Template) -> Iterator[str]:
         for word in re.findall(r"\{([^}]*)\}", str(pattern)):
             if word not in LABELS:
                 yield f"{pattern!r}: {{{word}}} stands for nothing; there are {', '.join(LABELS)}"
+
+
+def _beside_misfits(template: Template) -> Iterator[str]:
+    besides = [(f"bind.{name}", binding.beside) for name, binding in template.bind.items()]
+    besides += [(f"requires {r.name!r}", r.beside) for r in template.requires]
+    for where, beside in besides:
+        described = template.bind.get(beside) if beside else None
+        if beside and (described is None or described.kind != "file" or described.beside):
+            yield f"{where}: beside is {beside!r}; it must be a binding of the kind file"
 
 
 def _kind_misfits(template: Template) -> Iterator[str]:

@@ -11,7 +11,7 @@ from neurocwl.batches import batches
 from neurocwl.bids import Dataset, File, Participant
 from neurocwl.bidsnames import NOT_FETCHED
 from neurocwl.errors import BadInput
-from neurocwl.filters import matches
+from neurocwl.filters import matches, sidecars
 from neurocwl.template import BATCH, OF_DATASET, Binding, Requirement, Template, Where
 
 Queries = Mapping[str, Where]  # a BIDS filter file: query name -> filter
@@ -42,6 +42,7 @@ class Unit:
     session: str | None  # bare label
     files: tuple[File, ...]  # everything of the unit that was selected
     missing: tuple[str, ...] = ()  # what the pipeline needs and the unit lacks, for people
+    above: tuple[File, ...] = ()  # the dataset's own files, of which a unit may inherit
 
 
 def select(
@@ -57,6 +58,7 @@ def select(
     units = []
     for participant in participants:
         for unit in _units_of(participant, template, selection):
+            unit = replace(unit, above=dataset.root_files)
             missing = tuple(_lacks(unit, participant, template, selection, parameters))
             units.append(replace(unit, missing=missing))
             if selection.limit is not None and len(units) >= selection.limit:
@@ -73,6 +75,22 @@ def bound_files(unit: Unit, binding: Binding, queries: Queries | None) -> tuple[
     where = narrowed(binding.where, binding.query, queries)
     found = tuple(f for f in unit.files if matches(f, where))
     return found[:1] if binding.kind == "file" else found
+
+
+def inherited_files(
+    unit: Unit, where: Where, described: Binding, queries: Queries | None
+) -> tuple[File, ...] | None:
+    """The file that tells most about the one of another binding: the nearest, by the inheritance principle.
+
+    None when that other file is not there.
+    """
+    home = bound_files(unit, described, queries)
+    if not home:
+        return None
+    found = [f for f in sidecars(home[0], (*unit.files, *unit.above)) if matches(f, where)]
+    # in one folder the one that shares more of the name
+    found.sort(key=lambda f: (f.path.count("/"), len(f.entities)))
+    return tuple(found[-1:])
 
 
 def narrowed(where: Where, query: str | None, queries: Queries | None) -> Where:
@@ -199,9 +217,19 @@ def _lacks(
         if requirement.when and not is_set(parameters.get(requirement.when)):
             continue
         where = narrowed(requirement.where, requirement.query, selection.queries)
-        if not any(matches(f, where) for f in unit.files):
+        path = expected_path(unit, requirement, where)
+        if requirement.beside:
+            described = template.bind[requirement.beside]
+            if inherited_files(unit, where, described, selection.queries) == ():
+                yield f"{requirement.name} ({path}, or above it)"
+            continue
+        found = [f for f in unit.files if matches(f, where)]
+        if not found:
             narrow = " and the BIDS filter file" if where != requirement.where else ""
-            yield f"{requirement.name} ({expected_path(unit, requirement, where)}{narrow})"
+            yield f"{requirement.name} ({path}{narrow})"
+        elif requirement.single and len(found) > 1:
+            query = f" (query {requirement.query})" if requirement.query else ""
+            yield f"a choice of one {requirement.name}: {len(found)} match {path}; --bids-filter-file{query} can tell"
     unfetched = [f.path for f in unit.files if f.etag == NOT_FETCHED]
     if unfetched:
         yield f"the content of {unfetched[0]} and {len(unfetched) - 1} more (datalad get sub-{unit.participant})"

@@ -256,7 +256,8 @@ def judged(request: dict[str, Any]) -> Attempt:
     home = f"{STATE}/units/{context['unit']}"
     items = collect(request["outputs"], [fill(place, context) for place in delivery["outputs"]])
     status, reason = judge(worst(request["exit_code"]), items, delivery, context, request["logs"])
-    items = [item for item in items if sayable(item.path)]
+    useless = delivery.get("leave_out", [])
+    items = [i for i in items if sayable(i.path) and not any(matches(i.path, p) for p in useless)]
     delivered = status == "done" or delivery.get("deliver") == "always"
     if delivered:
         shared = [i for i in items if any(matches(i.path, p) for p in delivery.get("shared", []))]

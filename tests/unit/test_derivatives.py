@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stage_out
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,6 @@ from neurocwl.template import Binding, Derivatives, Template
 from neurocwl.units import Selection, Unit
 from tests.unit.datasets import dataset
 from tests.unit.test_plan import receipt
-from toolwrappers import stage_out
 
 UNIT = Unit("sub-01_ses-1", "01", "1", ())
 PART = st.text("ab1.", min_size=1, max_size=3)
