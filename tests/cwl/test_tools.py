@@ -34,6 +34,7 @@ OURS = (
     "stage-out",
     "report-index",
     "freesurfer-tables",
+    "collate-tables",
 )  # run on the worker, without a container
 
 
