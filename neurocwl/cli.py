@@ -186,6 +186,12 @@ def _s3_options(command: argparse.ArgumentParser) -> None:
         help="the dataset's bucket is requester pays: you pay for reading it",
     )
     group.add_argument("--profile", metavar="NAME", help="a profile of ~/.aws/config")
+    group.add_argument(
+        "--credentials",
+        type=Path,
+        metavar="FILE",
+        help="a credentials file as the AWS console gives it (CSV)",
+    )
     group.add_argument("--region", metavar="REGION", help="the region of the buckets")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neurocwl import parameters, plan, template
+from neurocwl import credentials, parameters, plan, template
 from neurocwl.bids import Problem
 from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.filters import read_filter_file
@@ -37,12 +37,18 @@ class Prepared:
 
 
 def access(arguments: argparse.Namespace, *, dataset: bool = False) -> Access:
-    """How to reach the output, or the dataset, by a command's options."""
+    """How to reach the output, or the dataset, by a command's options.
+
+    Raises BadInput for a credentials file that cannot be used.
+    """
+    if arguments.credentials and arguments.profile:
+        raise BadInput(f"--credentials {arguments.credentials} and --profile {arguments.profile}: give one")
     return Access(
         sign=not (dataset and arguments.no_sign_request),
         requester_pays=dataset and arguments.request_payer,
         profile=arguments.profile,
         region=arguments.region,
+        keys=credentials.read(arguments.credentials) if arguments.credentials else None,
     )
 
 
