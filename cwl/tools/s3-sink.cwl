@@ -24,9 +24,6 @@ requirements:
             basename: __init__.py
             contents: {$include: ../../toolwrappers/nipype_s3/__init__.py}
           - class: File
-            basename: __main__.py
-            contents: {$include: ../../toolwrappers/nipype_s3/__main__.py}
-          - class: File
             basename: credentials.py
             contents: {$include: ../../toolwrappers/nipype_s3/credentials.py}
           - class: File
@@ -35,6 +32,8 @@ requirements:
           - class: File
             basename: destinations.py
             contents: {$include: ../../toolwrappers/nipype_s3/destinations.py}
+      - entryname: request.json
+        entry: $(inputs)
 
 hints:
   ResourceRequirement: {coresMin: 1, ramMin: 256, tmpdirMin: 1, outdirMin: 1}
@@ -43,76 +42,41 @@ hints:
       python: {version: ["3.11"], specs: ["https://identifiers.org/RRID:SCR_008394"]}
   NetworkAccess: {networkAccess: true}
 
-baseCommand: [python3, s3_sink.py]
-
-# Where CWL puts a file says nothing about it.
-arguments: [--no-parameterization]
+baseCommand: [python3, s3_sink.py, request.json]
 
 inputs:
   base_directory:
     type: string
-    doc: Where everything goes, an s3:// URL or a folder.
-    inputBinding: {prefix: --base-directory}
+    doc: Where everything goes, an s3:// URL or the absolute path of a folder of the worker's.
   container:
     type: string?
     doc: A folder below it for everything, such as sub-01.
-    inputBinding: {prefix: --container}
   attributes:
     type:
       type: array
       items:
         type: record
-        name: attribute
         fields:
-          name:
-            type: string
-            doc: Such as motion.@par.
-            inputBinding: {position: 1, prefix: --put}
-          files:
-            type: {type: array, items: [File, Directory]}
-            doc: What goes there.
-            inputBinding: {position: 2}
-      inputBinding: {}
+          name: {type: string, doc: Such as motion.@par.}
+          files: {type: {type: array, items: [File, Directory]}, doc: What goes there.}
     doc: The files and folders of each attribute.
-    inputBinding: {}
   substitutions:
-    type:
-      - "null"
-      - type: array
-        items:
-          type: record
-          name: substitution
-          fields:
-            old: {type: string, doc: What is replaced., inputBinding: {position: 1, prefix: --substitution}}
-            new: {type: string, doc: What replaces it., inputBinding: {position: 2}}
-        inputBinding: {}
-    doc: Strings to replace in destinations, in order.
-    inputBinding: {}
+    type: {type: array, items: {type: array, items: string}}
+    default: []
+    doc: Pairs of strings to replace in destinations, in order.
   regexp_substitutions:
-    type:
-      - "null"
-      - type: array
-        items:
-          type: record
-          name: regexp_substitution
-          fields:
-            old: {type: string, doc: What is replaced., inputBinding: {position: 1, prefix: --regexp-substitution}}
-            new: {type: string, doc: What replaces it., inputBinding: {position: 2}}
-        inputBinding: {}
-    doc: Regular expressions to replace in destinations, in order, after the strings.
-    inputBinding: {}
+    type: {type: array, items: {type: array, items: string}}
+    default: []
+    doc: Pairs of a regular expression and its replacement, in order, after the strings.
   local_copy:
     type: string?
     doc: A folder of the worker's for a copy of everything.
-    inputBinding: {prefix: --local-copy}
   creds_path:
     type: string?
     doc: A credentials file of the worker's, where it has no keys of its own.
-    inputBinding: {prefix: --creds-path}
   encrypt:
     type: boolean?
     doc: Have S3 encrypt with keys of its own (AES256).
-    inputBinding: {prefix: --encrypt}
 
 stdout: destinations.json
 stderr: s3-sink.err
