@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from neurocwl import assets, images
+from neurocwl import assets, cwlfile, images
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
 
@@ -29,8 +30,10 @@ REFUSED = ("would both become", "is no file below")
 class Nipype:
     """A container with the real Nipype, and the bucket that it writes to."""
 
-    def __init__(self, process: "subprocess.Popen[str]", s3: Any, folder: Path) -> None:
-        self.process, self.s3, self.folder = process, s3, folder
+    def __init__(
+        self, process: "subprocess.Popen[str]", s3: Any, folder: Path, variables: dict[str, str]
+    ) -> None:
+        self.process, self.s3, self.folder, self.variables = process, s3, folder, variables
         self.made = 0
 
     def ask(self, interface: str, inputs: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def nipype(s3_server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
         (folder / "stderr").open("w") as errors,
         subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True) as process,
     ):
-        yield Nipype(process, s3, folder)
+        yield Nipype(process, s3, folder, s3_server)
     s3.close()
 
 
@@ -214,6 +217,64 @@ def test_what_is_there_unencrypted_is_sent_again_when_encryption_is_asked_for(ni
     nipype.sink("S3Sink", inputs)
     nipype.ask("S3Sink", {**inputs, "encrypt_bucket_keys": True})
     assert nipype.s3.head_object(Bucket=BUCKET, Key="p/con/e.nii")["ServerSideEncryption"] == "AES256"
+
+
+def test_a_large_file_goes_up_in_parts_and_is_not_sent_again(nipype: Nipype) -> None:
+    inputs = {"base_directory": f"s3://{BUCKET}/p", "con": nipype.file("large.nii", "0123456789" * 1_000_000)}
+    nipype.sink("S3Sink", inputs)
+    found = nipype.s3.head_object(Bucket=BUCKET, Key="p/con/large.nii")
+    assert found["ETag"].endswith('-2"')
+    assert nipype.content() == {"p/con/large.nii": b"0123456789" * 1_000_000}
+    first = {"Metadata": {"first": "1"}}
+    nipype.s3.upload_file(
+        inputs["con"], BUCKET, "p/con/large.nii", ExtraArgs=first
+    )  # boto3's parts are as large
+    nipype.ask("S3Sink", inputs)
+    assert nipype.s3.head_object(Bucket=BUCKET, Key="p/con/large.nii")["Metadata"] == {"first": "1"}
+
+
+# Without Nipype
+
+
+def without_nipype(nipype: Nipype, *command: str) -> "subprocess.CompletedProcess[str]":
+    nipype.empty()
+    environment = {**os.environ, **nipype.variables, "PYTHONPATH": str(assets.path("toolwrappers"))}
+    return subprocess.run(command, env=environment, cwd=nipype.folder, capture_output=True, text=True)
+
+
+def test_the_command_writes_what_the_interface_writes(nipype: Nipype) -> None:
+    files = [nipype.file("_m_1/f.nii"), nipype.file("_m_2/f.nii")]
+    rules = {"substitutions": [["_m_", "m"]], "regexp_substitutions": [["nii$", "img"]], "strip_dir": "/_m_2"}
+    said, written = nipype.sink(
+        "S3Sink", {"base_directory": f"s3://{BUCKET}/p", "container": "s1", "a.@b": files, **rules}
+    )
+    command = [sys.executable, "-m", "nipype_s3", "--base-directory", f"s3://{BUCKET}/p", "--container", "s1"]
+    command += ["--put", "a.@b", files[0], "--put", "a.@b", files[1], "--substitution", "_m_", "m"]
+    command += ["--regexp-substitution", "nii$", "img", "--strip-dir", "/_m_2"]
+    done = without_nipype(nipype, *command)
+    assert json.loads(done.stdout) == said["out_file"]
+    assert nipype.content() == written
+    refused = without_nipype(nipype, *command, "--creds-path", "/no/such.csv")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "/no/such.csv: there is no such file" in refused.stderr
+
+
+def test_the_cwl_tool_writes_with_the_keys_of_the_worker(nipype: Nipype) -> None:
+    """cwltool empties the environment of a step; the keys come from the process above."""
+    tool = assets.path("cwl/tools/s3-sink.cwl")
+    job = json.loads(cwlfile.as_json(cwlfile.load(tool.with_suffix(".test.yml"))))
+    job["base_directory"], job["encrypt"] = f"s3://{BUCKET}/p", True
+    for attribute in job["attributes"]:
+        for file in attribute["files"]:
+            file["location"] = (tool.parent / file["location"]).as_uri()
+    (nipype.folder / "job.json").write_text(json.dumps(job))
+    cwltool = str(Path(sys.executable).parent / "cwltool")
+    done = without_nipype(nipype, cwltool, "--outdir", nipype.new_folder(), str(tool), "job.json")
+    assert done.returncode == 0, done.stderr
+    keys = ["p/sub-01/anat/sub-01_T1w.nii.gz", "p/sub-01/func/sub-01_task-rest_bold.nii.gz"]
+    assert nipype.keys() == keys
+    for key in keys:
+        assert nipype.s3.head_object(Bucket=BUCKET, Key=key)["ServerSideEncryption"] == "AES256"
 
 
 # All of it together
