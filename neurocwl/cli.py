@@ -216,6 +216,9 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
         help="in a rehearsal: fail, crash-late, missing-report, oom or hang",
     )
     group.add_argument(
+        "--encrypt", choices=("AES256",), help="have S3 encrypt what is delivered, with keys of its own"
+    )
+    group.add_argument(
         "--no-container",
         action="store_true",
         help="run the tool as it is installed here, without a container",

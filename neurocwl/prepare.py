@@ -48,6 +48,7 @@ def access(arguments: argparse.Namespace, *, dataset: bool = False) -> Access:
         requester_pays=dataset and arguments.request_payer,
         profile=arguments.profile,
         region=arguments.region,
+        encryption=None if dataset else getattr(arguments, "encrypt", None),
         keys=credentials.read(arguments.credentials) if arguments.credentials else None,
     )
 
@@ -92,6 +93,8 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     ours, theirs = access(arguments), access(arguments, dataset=True)
     location = open_location(arguments.dataset, theirs)
     output = open_location(arguments.output, ours) if arguments.output else None
+    if ours.encryption and isinstance(output, Folder):
+        raise BadInput(f"--encrypt {ours.encryption}: --output {output.url} is a folder; only S3 encrypts")
     there, here = _real(output) if output else "", _real(location)
     if output and here.startswith(there.rstrip("/") + "/"):
         raise BadInput(

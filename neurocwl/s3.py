@@ -47,6 +47,7 @@ class Access:
     region: str | None = None
     endpoint: str | None = None
     keys: Keys | None = None
+    encryption: str | None = None  # of what is written: S3's name of it, such as AES256
 
     def environment(self) -> dict[str, str]:
         """The same as environment variables, for a process that runs elsewhere.

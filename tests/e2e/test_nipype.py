@@ -52,6 +52,7 @@ def launched(s3_server: dict[str, str], tmp_path_factory: pytest.TempPathFactory
         "--credentials",
         "keys.csv",
     )
+    words += ("--encrypt", "AES256")
     small = ("--cpus", "1", "--memory-mib", "1024", "--tmp-mib", "200", "--out-mib", "200")
     return lab, lab.run("launch", "dataset", lab.url("ds"), *words, *small)
 
@@ -148,12 +149,22 @@ def test_the_keys_of_the_file_are_found_nowhere(launched: tuple[Lab, Result]) ->
         assert KEY.encode() not in content, name
 
 
+def test_everything_at_the_output_is_encrypted_as_asked(launched: tuple[Lab, Result]) -> None:
+    lab, _ = launched
+
+    def encryption(key: str) -> str | None:
+        return lab.s3.head_object(Bucket=lab.bucket, Key=key).get("ServerSideEncryption")
+
+    assert encryption("ds/dataset_description.json") is None, "this server encrypts nothing unasked"
+    assert [key for key in lab.keys("out") if encryption(f"out/{key}") != "AES256"] == []
+
+
 def test_the_documentations_example_is_the_one_that_ran() -> None:
     blocks = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
     assert EXAMPLE.read_text() in blocks
 
 
-def test_a_credentials_file_that_does_not_exist_stops_every_command(launched: tuple[Lab, Result]) -> None:
+def test_options_of_s3_that_cannot_be_kept_are_refused(launched: tuple[Lab, Result]) -> None:
     lab, _ = launched
     for words in (
         ("plan", "dataset", lab.url("ds"), "--pipeline", "nifti-check"),
@@ -162,6 +173,12 @@ def test_a_credentials_file_that_does_not_exist_stops_every_command(launched: tu
         said = lab.run(*words, "--credentials", "none.csv")
         assert said.code == 2
         assert "none.csv: there is no such file" in said.err
+    folder = ("--output", str(lab.folder / "out"), "--script", str(EXAMPLE), "--encrypt", "AES256")
+    local = lab.run(
+        "launch", "dataset", lab.url("ds"), "--pipeline", "nipype", "--credentials", "keys.csv", *folder
+    )
+    assert local.code == 2
+    assert "--encrypt AES256" in local.err
     both = lab.run("status", lab.url("out"), "--credentials", "keys.csv", "--profile", "lab")
     assert both.code == 2
     assert "give one" in both.err
