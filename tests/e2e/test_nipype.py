@@ -42,17 +42,8 @@ def launched(s3_server: dict[str, str], tmp_path_factory: pytest.TempPathFactory
     (lab.folder / "keys.csv").write_text(
         f'\ufeffUser Name,Access Key Id,Secret Access Key\r\n"u",{KEY},{SECRET}\r\n'
     )
-    words = (
-        "--pipeline",
-        "nipype",
-        "--output",
-        lab.url("out"),
-        "--script",
-        str(EXAMPLE),
-        "--credentials",
-        "keys.csv",
-    )
-    words += ("--encrypt", "AES256")
+    words = ["--pipeline", "nipype", "--script", str(EXAMPLE), "--output", lab.url("out")]
+    words += ["--credentials", "keys.csv", "--encrypt", "AES256"]
     small = ("--cpus", "1", "--memory-mib", "1024", "--tmp-mib", "200", "--out-mib", "200")
     return lab, lab.run("launch", "dataset", lab.url("ds"), *words, *small)
 

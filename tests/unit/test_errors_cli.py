@@ -49,7 +49,7 @@ LAUNCH = "launch dataset ds --pipeline "
         ("lanch dataset ds", ["lanch"]),
         ("plan", ["WHAT"]),
         ("plan datasets ds", ["datasets"]),
-        ("plan dataset ds", ["--pipeline is missing", "fmriprep, nifti-check, recon-all"]),
+        ("plan dataset ds", ["--pipeline is missing", "fmriprep, nifti-check, nipype, recon-all"]),
         ("plan dataset --pipeline nifti-check", ["DATASET is missing"]),
         ("plan dataset ds --pipeline fmripep", ["no pipeline 'fmripep'", "fmriprep"]),
         ("plan dataset ds --pipeline broken.yml", ["broken.yml", "not a valid job template"]),

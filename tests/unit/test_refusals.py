@@ -64,7 +64,7 @@ def test_exported_pipelines_stand_alone_and_are_valid(here: Path) -> None:
     files = sorted((here / "exported").glob("*.cwl"))
     assert [f.name for f in files] == [
         f"{name}-{kind}.cwl"
-        for name in ("fmriprep", "nifti-check", "recon-all")
+        for name in ("fmriprep", "nifti-check", "nipype", "recon-all")
         for kind in ("dataset", "tool")
     ]
     for file in files:

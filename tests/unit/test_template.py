@@ -10,7 +10,7 @@ from tests.unit.datasets import INPUTS, JOB, TOOL, pipeline, write
 
 
 def test_the_shipped_pipelines_are_these() -> None:
-    assert template.names() == ["fmriprep", "nifti-check", "recon-all"]
+    assert template.names() == ["fmriprep", "nifti-check", "nipype", "recon-all"]
 
 
 @pytest.mark.parametrize("name", template.names())
@@ -148,10 +148,10 @@ def test_a_template_of_ones_own_comes_before_a_shipped_one_and_may_be_named_by_i
     assert template.load(str(file)).pipeline == "try"
     (tmp_path / "jobs/fmriprep.yml").write_text(JOB)
     assert template.load("fmriprep", tmp_path).label == "a try"
-    assert template.names(tmp_path) == ["fmriprep", "nifti-check", "recon-all", "try"]
+    assert template.names(tmp_path) == ["fmriprep", "nifti-check", "nipype", "recon-all", "try"]
 
 
 @pytest.mark.parametrize("name", ["fmripep", "schema", "absent.yml", ""])
 def test_an_unknown_pipeline_is_refused_with_those_that_there_are(name: str) -> None:
-    with pytest.raises(BadInput, match=r"no pipeline .*there are: fmriprep, nifti-check, recon-all"):
+    with pytest.raises(BadInput, match=r"no pipeline .*there are: fmriprep, nifti-check, nipype, recon-all"):
         template.load(name)
