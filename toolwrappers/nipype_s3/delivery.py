@@ -87,9 +87,20 @@ def upload(s3: Any, bucket: str, files: Sequence[tuple[Path, str]], *, encrypt: 
     Raises Refused for a bucket that does not exist or denies access, and without keys.
     """
     with explained(bucket), concurrent.futures.ThreadPoolExecutor(TRANSFERS) as pool:
-        s3.head_bucket(Bucket=bucket)
+        _check_bucket(s3, bucket)
         for done in [pool.submit(_upload, s3, bucket, file, key, encrypt) for file, key in files]:
             done.result()
+
+
+def _check_bucket(s3: Any, bucket: str) -> None:
+    """Ask for the bucket once, so that what is wrong with it is said once; some roles may write and not ask."""
+    from botocore.exceptions import ClientError
+
+    try:
+        s3.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:
+            raise
 
 
 def _upload(s3: Any, bucket: str, file: Path, key: str, encrypt: bool) -> None:
