@@ -3,14 +3,14 @@
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from neurocwl.bids import Dataset, File, Participant
 from neurocwl.bidsnames import NOT_FETCHED
 from neurocwl.errors import BadInput
-from neurocwl.filters import matches
+from neurocwl.filters import matches, sidecars
 from neurocwl.template import Binding, Requirement, Template, Where
 
 Queries = Mapping[str, Where]  # a BIDS filter file: query name -> filter
@@ -40,6 +40,7 @@ class Unit:
     session: str | None  # bare label
     files: tuple[File, ...]  # everything of the unit that was selected
     missing: tuple[str, ...] = ()  # what the pipeline needs and the unit lacks, for people
+    above: tuple[File, ...] = ()  # the dataset's own files, of which a unit may inherit
 
 
 def select(
@@ -55,8 +56,9 @@ def select(
     units = []
     for participant in participants:
         for unit in _units_of(participant, template.unit, selection):
+            unit = replace(unit, above=dataset.root_files)
             missing = tuple(_lacks(unit, participant, template, selection, parameters))
-            units.append(Unit(unit.name, unit.participant, unit.session, unit.files, missing))
+            units.append(replace(unit, missing=missing))
             if selection.limit is not None and len(units) >= selection.limit:
                 return tuple(units)
     return tuple(units)
@@ -69,6 +71,22 @@ def bound_files(unit: Unit, binding: Binding, queries: Queries | None) -> tuple[
     where = narrowed(binding.where, binding.query, queries)
     found = tuple(f for f in unit.files if matches(f, where))
     return found[:1] if binding.kind == "file" else found
+
+
+def inherited_files(
+    unit: Unit, where: Where, described: Binding, queries: Queries | None
+) -> tuple[File, ...] | None:
+    """The file that tells most about the one of another binding: the nearest, by the inheritance principle.
+
+    None when that other file is not there.
+    """
+    home = bound_files(unit, described, queries)
+    if not home:
+        return None
+    found = [f for f in sidecars(home[0], (*unit.files, *unit.above)) if matches(f, where)]
+    # in one folder the one that shares more of the name
+    found.sort(key=lambda f: (f.path.count("/"), len(f.entities)))
+    return tuple(found[-1:])
 
 
 def narrowed(where: Where, query: str | None, queries: Queries | None) -> Where:
@@ -158,6 +176,9 @@ def _lacks(
         if label is not None and not _LABEL.fullmatch(label):
             yield f"a BIDS {what} label ({label!r} may hold letters, digits and + only: rename the folder)"
             return
+    if template.needs_session and unit.session is None:
+        yield f"a session (its files lie in no sub-{unit.participant}/ses-*/)"
+        return
     wanted = (
         [s.removeprefix("ses-") for s in selection.sessions]
         if template.unit == "participant"
@@ -167,15 +188,28 @@ def _lacks(
     yield from (f"session ses-{session}" for session in absent)
     if absent and template.unit == "session":
         return
+    if any(b.kind == "sessions" for b in template.bind.values()) and not _has_sessions(unit):
+        yield f"sessions (sub-{unit.participant}/ses-*/: its files lie in no session)"
+        return
     for requirement in template.requires:
         if requirement.unless and is_set(parameters.get(requirement.unless)):
             continue
         if requirement.when and not is_set(parameters.get(requirement.when)):
             continue
         where = narrowed(requirement.where, requirement.query, selection.queries)
-        if not any(matches(f, where) for f in unit.files):
+        path = expected_path(unit, requirement, where)
+        if requirement.beside:
+            described = template.bind[requirement.beside]
+            if inherited_files(unit, where, described, selection.queries) == ():
+                yield f"{requirement.name} ({path}, or above it)"
+            continue
+        found = [f for f in unit.files if matches(f, where)]
+        if not found:
             narrow = " and the BIDS filter file" if where != requirement.where else ""
-            yield f"{requirement.name} ({expected_path(unit, requirement, where)}{narrow})"
+            yield f"{requirement.name} ({path}{narrow})"
+        elif requirement.single and len(found) > 1:
+            query = f" (query {requirement.query})" if requirement.query else ""
+            yield f"a choice of one {requirement.name}: {len(found)} match {path}; --bids-filter-file{query} can tell"
     unfetched = [f.path for f in unit.files if f.etag == NOT_FETCHED]
     if unfetched:
         yield f"the content of {unfetched[0]} and {len(unfetched) - 1} more (datalad get sub-{unit.participant})"

@@ -15,15 +15,17 @@ PACKAGE = Path(neurocwl.__file__).parent
 
 # From the lowest: a module imports from layers below its own only (design: cli > launch, plan, ... > bids, s3, errors).
 LAYERS = (
-    {"errors", "assets", "__init__"},
+    {"errors", "assets", "globs", "__init__"},
     {"bidsignore", "bidsnames", "credentials", "cwlfile", "images", "containers", "s3server", "toil"},
     {"bids"},
     {"filters", "s3", "validity", "validator"},
     {"storage", "template"},
     {"units", "workflow", "receipts"},
+    {"derivatives"},
     {"parameters", "lease", "progress", "runs"},
+    {"preflight"},
     {"joborder", "machine", "licence", "status", "description"},
-    {"plan", "verify"},
+    {"plan", "verify", "group"},
     {"export", "show", "prepare"},
     {"launch", "realdata"},
     {"demo"},
