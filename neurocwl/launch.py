@@ -24,6 +24,7 @@ from neurocwl import (
     machine,
     runs,
     status,
+    superseded,
     toil,
     workflow,
 )
@@ -110,6 +111,8 @@ def launch(
                     folder,
                     stop,
                 )
+                if not stop.is_set():
+                    superseded.clear(plan, request.template, output, say)
                 _run_group(request, run, output, means, folder, stop, say)
             except BaseException as error:
                 stop.broken(error)

@@ -164,6 +164,9 @@ def test_options_of_s3_that_cannot_be_kept_are_refused(launched: tuple[Lab, Resu
         said = lab.run(*words, "--credentials", "none.csv")
         assert said.code == 2
         assert "none.csv: there is no such file" in said.err
+    without = lab.run("plan", "dataset", lab.url("ds"), "--pipeline", "nipype", "--credentials", "keys.csv")
+    assert without.code == 2
+    assert "--script is missing" in without.err
     folder = ("--output", str(lab.folder / "out"), "--script", str(EXAMPLE), "--encrypt", "AES256")
     local = lab.run(
         "launch", "dataset", lab.url("ds"), "--pipeline", "nipype", "--credentials", "keys.csv", *folder

@@ -21,6 +21,7 @@ def context(tmp_path: Path) -> Path:
 
 def test_every_dockerfile_is_an_image() -> None:
     assert images.names() == [
+        "imagej",
         "nifti-check",
         "nipype",
         "rehearsal-fmriprep",

@@ -14,6 +14,8 @@ def test_the_shipped_pipelines_are_these() -> None:
         "fmriprep",
         "fmriprep-sessions",
         "freesurfer-tables",
+        "imagej",
+        "imagej-tables",
         "m2g",
         "ndmg",
         "nifti-check",
