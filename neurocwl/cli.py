@@ -221,6 +221,12 @@ def _s3_options(command: argparse.ArgumentParser) -> None:
         help="the dataset's bucket is requester pays: you pay for reading it",
     )
     group.add_argument("--profile", metavar="NAME", help="a profile of ~/.aws/config")
+    group.add_argument(
+        "--credentials",
+        type=Path,
+        metavar="FILE",
+        help="a credentials file as the AWS console gives it (CSV)",
+    )
     group.add_argument("--region", metavar="REGION", help="the region of the buckets")
 
 
@@ -243,6 +249,9 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
         default=[],
         metavar="UNIT=FAULT",
         help="in a rehearsal: fail, crash-late, missing-report, oom or hang",
+    )
+    group.add_argument(
+        "--encrypt", choices=("AES256",), help="have S3 encrypt what is delivered, with keys of its own"
     )
     group.add_argument(
         "--notify-slack",

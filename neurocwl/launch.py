@@ -421,6 +421,7 @@ def _run_shards(
         resources=run.resources,
         stage_in=stage_in is not None,
         rehearsal=request.rehearsal,
+        encrypt=means.access.encryption,
     )
     text = cwlfile.as_json(document).encode()
     output.write(f"{home}workflow{suffix}.cwl", text)

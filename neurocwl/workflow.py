@@ -37,6 +37,7 @@ def dataset_workflow(
     resources: Mapping[str, int] | None = None,
     stage_in: bool = False,
     rehearsal: bool = False,
+    encrypt: str | None = None,
 ) -> CWL:
     """The CWL of the scatter over units.
 
@@ -45,6 +46,7 @@ def dataset_workflow(
     resources: values of resource inputs and of the time limit, written into their hints as numbers: Toil
     runs stage-out in the tool's own worker only when it knows what the tool asks for beforehand.
     rehearsal: tell the stand-in of each unit what to rehearse.
+    encrypt: how S3 encrypts what stage-out writes.
     stage_in: a step before the tool brings its files, instead of the engine; see toolwrappers/stage_in.py.
     """
     tool = template.tool
@@ -99,7 +101,9 @@ def dataset_workflow(
                     "exit_code": "tool/exit_code",
                     "outputs": _merged(f"tool/{name}" for name in template.outputs),
                     "logs": _merged(f"tool/{name}" for name in template.logs),
-                    "delivery": {"default": template.delivery()},
+                    "delivery": {
+                        "default": {**template.delivery(), **({"encrypt": encrypt} if encrypt else {})}
+                    },
                 },
                 "out": ["receipt"],
             },

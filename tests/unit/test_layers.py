@@ -16,7 +16,7 @@ PACKAGE = Path(neurocwl.__file__).parent
 # From the lowest: a module imports from layers below its own only (design: cli > launch, plan, ... > bids, s3, errors).
 LAYERS = (
     {"errors", "assets", "batches", "globs", "__init__"},
-    {"bidsignore", "bidsnames", "cwlfile", "images", "containers", "s3server", "toil"},
+    {"bidsignore", "bidsnames", "credentials", "cwlfile", "images", "containers", "s3server", "toil"},
     {"bids"},
     {"filters", "s3", "validity", "validator"},
     {"storage", "template"},
