@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         "status": _status,
         "verify": _verify,
         "logs": _logs,
+        "provenance": _provenance,
         "cancel": _cancel,
         "group": _group,
         "pipelines": _pipelines,
@@ -215,6 +216,19 @@ def _logs(arguments: argparse.Namespace) -> int:
     for entry in attempt["logs"]:
         print(f"==> {output.file_url(entry['path'])} <==")
         print((output.read(entry["path"]) or b"").decode("utf-8", "replace"), end="")
+    return 0
+
+
+def _provenance(arguments: argparse.Namespace) -> int:
+    from neurocwl import provenance
+
+    output = open_location(arguments.output, access(arguments))
+    run = runs.read(output, arguments.run) if arguments.run else provenance.latest(output)
+    agent = arguments.agent or os.environ.get("NEUROCWL_AGENT", "")
+    if arguments.destination:
+        print(provenance.copy(output, run, arguments.destination, agent))
+    else:
+        print(provenance.text(provenance.document(output, run, agent)).decode(), end="")
     return 0
 
 

@@ -38,6 +38,8 @@ class Run:
         default_factory=list
     )  # the plan of each: unit, status, reason, ...
     message: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)  # of the engines
+    images: Mapping[str, str | None] = field(default_factory=dict)  # every image that was used -> its digest
 
 
 def new_id() -> str:
@@ -109,11 +111,20 @@ def latest(output: Location) -> Run:
         for entry in output.entries(RUNS)
         if entry.path.endswith("/run.json")
     }
-    if not ids:
-        return _by_hand(output)
-    path = f"{RUNS}{max(ids)}/run.json"
+    return read(output, max(ids)) if ids else _by_hand(output)
+
+
+def read(output: Location, run: str) -> Run:
+    """One run by its id.
+
+    Raises BadInput when there is none, InfrastructureError for a run.json that cannot be read.
+    """
+    path = f"{RUNS}{run}/run.json"
+    found = output.read(path)
+    if found is None:
+        raise BadInput(f"--run {run}: there is no such run at {output.url}; they lie in {RUNS}")
     try:
-        return Run(**json.loads(output.read(path) or b"{}"))
+        return Run(**json.loads(found))
     except (ValueError, TypeError) as error:
         raise InfrastructureError(
             f"{output.url}/{path}: cannot be read ({error}); it is damaged or of another version of neurocwl"
