@@ -93,12 +93,13 @@ def _record(output: Location, run: Run, agent: str) -> Record:
     }
     if not workflows:
         raise BadInput(f"{output.url}: run {run.run} ran nothing; name another by --run (they lie in {RUNS})")
-    lists = {
-        unit: file.name
-        for file in files
-        if file.name.startswith("inputs-")
-        for unit in _json(output, home + file.name)
-    }
+    inputs: dict[str, list[tuple[str, int, str]]] = {}
+    lists: dict[str, str] = {}
+    for file in files:
+        if file.name.startswith("inputs-"):
+            given = runs.read_inputs_of(output, run.run, file.name)
+            lists |= dict.fromkeys(given, file.name)
+            inputs |= given
     states = read_states(output)
     # The group stage is part of every plan, and runs only when it is due.
     units = [unit["unit"] for unit in run.units if unit["status"] == "ready" and unit["unit"] in lists]
@@ -107,7 +108,7 @@ def _record(output: Location, run: Run, agent: str) -> Record:
         output=output.file_url(""),
         files=files,
         workflows=workflows,
-        inputs=runs.read_inputs(output, run.run),
+        inputs=inputs,
         lists=lists,
         receipts={unit: state.receipt for unit, state in states.items() if state.receipt},
         licence=_licence(output),

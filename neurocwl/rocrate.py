@@ -10,22 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from neurocwl import software
 from neurocwl.receipts import UNITS, Receipt
 from neurocwl.runs import Run
-from neurocwl.template import GROUP, image_of
-
-Entity = dict[str, Any]
+from neurocwl.software import WFRUN, Entity, ref
+from neurocwl.template import GROUP
 
 NAME = "ro-crate-metadata.json"
 SINGLY = (
     20_000  # files up to here are entities of their own; beyond, the lists and receipts that name them are
 )
-_WFRUN = "https://w3id.org/ro/terms/workflow-run#"
 _OWN = "https://neurocwl.org/terms#"
 CONTEXT = [
     "https://w3id.org/ro/crate/1.1/context",
     {
-        **{term: _WFRUN + term for term in ("ContainerImage", "containerImage", "registry", "tag", "sha256")},
+        **{term: WFRUN + term for term in ("ContainerImage", "containerImage", "registry", "tag", "sha256")},
         **{term: _OWN + term for term in ("etag", "exitCode", "taskKey", "attempt")},
     },
 ]
@@ -36,11 +35,6 @@ PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
 CWL_LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#cwl"
-HOMES = {
-    "neurocwl": "https://pypi.org/project/neurocwl/",
-    "toil": "https://toil.readthedocs.io/",
-    "cwltool": "https://github.com/common-workflow-language/cwltool",
-}
 FORMATS = {".cwl": "application/cwl", ".json": "application/json", ".log": "text/plain"}
 STATUSES = {True: "http://schema.org/CompletedActionStatus", False: "http://schema.org/FailedActionStatus"}
 
@@ -80,8 +74,8 @@ def crate(record: Record) -> Entity:
         _root(record, actions, singly),
         *_payload(record),
         *_workflows(record, actions),
-        *_versions(record),
-        *_images(record),
+        *software.engines({"neurocwl": record.run.neurocwl, **record.run.versions}),
+        *software.images(_used_images(record)),
         *_run_actions(record, actions),
         *_parameters(record),
         *actions,
@@ -101,10 +95,6 @@ def uri(url: str) -> str:
     return url if "://" in url else "file://" + quote(url)
 
 
-def _ref(id_: str) -> Entity:
-    return {"@id": id_}
-
-
 def _folder(url: str) -> str:
     return uri(url).rstrip("/") + "/"
 
@@ -118,10 +108,10 @@ def _descriptor() -> Iterator[Entity]:
     yield {
         "@id": NAME,
         "@type": "CreativeWork",
-        "about": _ref("./"),
+        "about": ref("./"),
         "conformsTo": [
-            _ref("https://w3id.org/ro/crate/1.1"),
-            _ref("https://w3id.org/workflowhub/workflow-ro-crate/1.0"),
+            ref("https://w3id.org/ro/crate/1.1"),
+            ref("https://w3id.org/workflowhub/workflow-ro-crate/1.0"),
         ],
     }
     for id_, name in PROFILES.items():
@@ -131,8 +121,8 @@ def _descriptor() -> Iterator[Entity]:
         "@type": "ComputerLanguage",
         "name": "Common Workflow Language",
         "alternateName": "CWL",
-        "identifier": _ref("https://w3id.org/cwl/v1.2/"),
-        "url": _ref("https://www.commonwl.org/"),
+        "identifier": ref("https://w3id.org/cwl/v1.2/"),
+        "url": ref("https://www.commonwl.org/"),
     }
 
 
@@ -149,15 +139,15 @@ def _root(record: Record, actions: Sequence[Entity], singly: bool) -> Entity:
         "identifier": run.run,
         "datePublished": run.ended or run.started,
         "license": record.licence or "not stated; the results may be bound by the licence of their dataset",
-        "conformsTo": [_ref(id_) for id_ in PROFILES],
+        "conformsTo": [ref(id_) for id_ in PROFILES],
         "hasPart": [
-            *(_ref(file.name) for file in record.files),
-            *map(_ref, places),
-            *map(_ref, loose),
-            *(_ref(_receipt_id(record, unit)) for unit in _own(record)),
+            *(ref(file.name) for file in record.files),
+            *map(ref, places),
+            *map(ref, loose),
+            *(ref(_receipt_id(record, unit)) for unit in _own(record)),
         ],
-        "mainEntity": _ref(next(iter(record.workflows))),
-        "mentions": [_ref("#run"), *(_ref(action["@id"]) for action in actions)],
+        "mainEntity": ref(next(iter(record.workflows))),
+        "mentions": [ref("#run"), *(ref(action["@id"]) for action in actions)],
     }
 
 
@@ -186,26 +176,16 @@ def _workflows(record: Record, actions: Sequence[Entity]) -> Iterator[Entity]:
             **_measures(files[name]),
             "name": document.get("label", name),
             "version": record.run.neurocwl,
-            "url": _ref(HOMES["neurocwl"]),
+            "url": ref(software.HOMES["neurocwl"]),
             "encodingFormat": FORMATS[".cwl"],
-            "programmingLanguage": _ref(CWL_LANGUAGE),
-            "conformsTo": _ref("https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"),
-            "hasPart": [_ref(tool)] if tool in ran else [],
-            "step": [_ref(step)],
-            "input": [_ref(f"{name}#{key}") for key in ("units", *_set(record))] if main else [],
+            "programmingLanguage": ref(CWL_LANGUAGE),
+            "conformsTo": ref("https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"),
+            "hasPart": [ref(tool)] if tool in ran else [],
+            "step": [ref(step)],
+            "input": [ref(f"{name}#{key}") for key in ("units", *_set(record))] if main else [],
         }
-        yield {"@id": step, "@type": "HowToStep", "position": "1", "workExample": _ref(tool)}
-        yield _tool(tool, _tool_of(document))
-
-
-def _tool(id_: str, tool: Mapping[str, Any]) -> Entity:
-    """The tool as its CWL describes it: name, version and RRID of its main package."""
-    packages = tool.get("hints", {}).get("SoftwareRequirement", {}).get("packages", {})
-    package = next(iter(packages.values()), None) or {}
-    versions, specs = package.get("version", []), package.get("specs", [])
-    version = {"softwareVersion": versions[0]} if versions else {}
-    url = {"url": _ref(specs[0])} if specs else {}
-    return {"@id": id_, "@type": "SoftwareApplication", "name": tool.get("label", id_), **version, **url}
+        yield {"@id": step, "@type": "HowToStep", "position": "1", "workExample": ref(tool)}
+        yield from software.tool_entities(tool, _tool_of(document))
 
 
 def _tool_id(workflow: str) -> str:
@@ -218,88 +198,48 @@ def _tool_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _container_images(tool: Mapping[str, Any]) -> list[str]:
-    """The images of a tool, or of the tools that are its steps."""
-    steps = [step["run"] for step in tool.get("steps", {}).values() if isinstance(step["run"], Mapping)]
-    found = [image for inner in steps for image in _container_images(inner)]
-    return list(dict.fromkeys([image for image in (image_of(dict(tool)),) if image] + found))
-
-
-def _versions(record: Record) -> Iterator[Entity]:
-    for name, version in {"neurocwl": record.run.neurocwl, **record.run.versions}.items():
-        yield {
-            "@id": f"#{name}",
-            "@type": "SoftwareApplication",
-            "name": name,
-            "softwareVersion": version,
-            "url": _ref(HOMES.get(name, f"https://pypi.org/project/{name}/")),
-        }
-
-
-def _images(record: Record) -> Iterator[Entity]:
-    for image, digest in _used_images(record).items():
-        place, _, tag = image.partition("@")[0].rpartition(":")
-        if "/" in tag or not place:
-            place, tag = image, "latest"
-        first, _, rest = place.partition("/")
-        registry, name = (
-            (first, rest) if rest and ({*".:"} & {*first} or first == "localhost") else ("docker.io", place)
-        )
-        sha256 = {"sha256": digest.rpartition("sha256:")[2]} if digest else {}
-        yield {
-            "@id": f"#image-{quote(image, safe='/:@.')}",
-            "@type": "ContainerImage",
-            "additionalType": _ref(f"{_WFRUN}DockerImage"),
-            "registry": registry,
-            "name": name,
-            "tag": tag,
-            **sha256,
-            **({"identifier": digest} if digest else {}),
-        }
-
-
 def _used_images(record: Record) -> dict[str, str | None]:
     """Image -> digest. A run without containers used none."""
     if not record.run.images and record.run.image_digest is None:
         return {}
     known = {record.run.image: record.run.image_digest, **record.run.images}
     tools = [_tool_of(document) for document in record.workflows.values()]
-    return {image: known.get(image) for tool in tools for image in _container_images(tool)}
+    return {image: known.get(image) for tool in tools for image in software.container_images(tool)}
 
 
 def _run_actions(record: Record, actions: Sequence[Entity]) -> Iterator[Entity]:
     run = record.run
-    agent = {"agent": _ref("#agent")} if record.agent else {}
+    agent = {"agent": ref("#agent")} if record.agent else {}
     status = run.status == "finished"
     yield {
         "@id": "#run",
         "@type": "CreateAction",
         "name": f"Run {run.run}",
         "description": " ".join(run.command),
-        "instrument": _ref(next(iter(record.workflows))),
+        "instrument": ref(next(iter(record.workflows))),
         "startTime": run.started,
         "endTime": run.ended,
-        "object": [_ref(_folder(run.dataset)), *(_ref(f"#parameter-{name}") for name in _set(record))],
-        "result": [_ref(_folder(record.output))],
+        "object": [ref(_folder(run.dataset)), *(ref(f"#parameter-{name}") for name in _set(record))],
+        "result": [ref(_folder(record.output))],
         "actionStatus": STATUSES[status],
         **({} if status else {"error": run.message or run.status}),
         **agent,
     }
     controls = []
     for name in record.workflows:
-        mine = [_ref(a["@id"]) for a in actions if a["instrument"]["@id"] == _tool_id(name)]
+        mine = [ref(a["@id"]) for a in actions if a["instrument"]["@id"] == _tool_id(name)]
         if mine:
-            controls.append(_ref(f"#control-{name}"))
-            step = _ref(f"{name}#per_unit")
+            controls.append(ref(f"#control-{name}"))
+            step = ref(f"{name}#per_unit")
             yield {**controls[-1], "@type": "ControlAction", "name": "One tool run for each unit", "instrument": step, "object": mine}  # fmt: skip
     if controls:
         yield {
             "@id": "#orchestration",
             "@type": "OrganizeAction",
             "name": "Toil runs the workflow",
-            "instrument": _ref("#toil" if "toil" in run.versions else "#neurocwl"),
+            "instrument": ref("#toil" if "toil" in run.versions else "#neurocwl"),
             "object": controls,
-            "result": _ref("#run"),
+            "result": ref("#run"),
             "startTime": run.started,
             "endTime": run.ended,
             **agent,
@@ -316,7 +256,7 @@ def _parameters(record: Record) -> Iterator[Entity]:
     main = next(iter(record.workflows))
     formal = {
         "@type": "FormalParameter",
-        "conformsTo": _ref("https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"),
+        "conformsTo": ref("https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"),
     }
     yield {"@id": f"{main}#units", **formal, "name": "units", "additionalType": "Dataset"}
     for name, value in _set(record).items():
@@ -326,7 +266,7 @@ def _parameters(record: Record) -> Iterator[Entity]:
             "@type": "PropertyValue",
             "name": name,
             "value": _plain(value),
-            "exampleOfWork": _ref(f"{main}#{name}"),
+            "exampleOfWork": ref(f"{main}#{name}"),
         }
 
 
@@ -346,12 +286,12 @@ def _unit_action(record: Record, unit: str, singly: bool) -> Entity:
     """What this run did to one unit; a later run may have replaced its receipt, which keeps the history."""
     run, receipt = record.run, record.receipts.get(unit)
     attempt = next((a for a in reversed(receipt.attempts if receipt else ()) if a["run"] == run.run), None)
-    mine = _own(record).get(unit)
+    mine = receipt if receipt and receipt.run == run.run else None
     done = bool(attempt and attempt["status"] == "done")
     workflow = next((w for w in record.workflows if unit == GROUP and w.endswith(f"-{GROUP}.cwl")), None)
     workflow = workflow or next(iter(record.workflows))
     containers = _used_images(record)
-    used = [i for i in _container_images(_tool_of(record.workflows[workflow])) if i in containers]
+    used = [i for i in software.container_images(_tool_of(record.workflows[workflow])) if i in containers]
     objects = (
         [uri(url) for url, _, _ in record.inputs.get(unit, ())] if singly else [record.lists.get(unit, "")]
     )
@@ -361,13 +301,13 @@ def _unit_action(record: Record, unit: str, singly: bool) -> Entity:
         "@type": "CreateAction",
         "name": unit,
         "description": f"{run.pipeline if unit != GROUP else 'the group stage'} of {unit}",
-        "instrument": _ref(_tool_id(workflow)),
-        "object": [_ref(id_) for id_ in objects if id_],
-        "result": [_ref(id_) for id_ in ([_receipt_id(record, unit)] if mine else []) + results],
+        "instrument": ref(_tool_id(workflow)),
+        "object": [ref(id_) for id_ in objects if id_],
+        "result": [ref(id_) for id_ in ([_receipt_id(record, unit)] if mine else []) + results],
         "actionStatus": STATUSES[done],
     }
     if used:
-        action["containerImage"] = [_ref(f"#image-{quote(image, safe='/:@.')}") for image in used]
+        action["containerImage"] = [ref(software.image_id(image)) for image in used]
     if attempt:
         action |= {"attempt": attempt["attempt"], "exitCode": attempt["exit_code"]}
     if mine:
@@ -375,7 +315,7 @@ def _unit_action(record: Record, unit: str, singly: bool) -> Entity:
     if not done:
         action["error"] = str(attempt["reason"]) if attempt else "it did not end in this run"
     if record.agent:
-        action["agent"] = _ref("#agent")
+        action["agent"] = ref("#agent")
     return action
 
 
@@ -403,16 +343,16 @@ def _inputs(record: Record) -> dict[str, tuple[int, str]]:
 def _places(record: Record, singly: bool) -> Iterator[Entity]:
     """The dataset and the output, with their files where those are entities of their own."""
     dataset, output = _folder(record.run.dataset), _folder(record.output)
-    read = [_ref(id_) for id_ in _inputs(record) if id_.startswith(dataset)]
-    written = [_ref(output + quote(w.path)) for r in _own(record).values() for w in r.manifest]
+    read = [ref(id_) for id_ in _inputs(record) if id_.startswith(dataset)]
+    written = [ref(output + quote(w.path)) for r in _own(record).values() for w in r.manifest]
     first: Entity = {
         "@id": dataset,
         "@type": "Dataset",
         "name": "the BIDS dataset",
-        "exampleOfWork": _ref(f"{next(iter(record.workflows))}#units"),
+        "exampleOfWork": ref(f"{next(iter(record.workflows))}#units"),
     }
     if dataset != output:
-        yield {**first, **({"hasPart": read} if singly else {"subjectOf": [_ref(f) for f in dict.fromkeys(record.lists.values())]})}  # fmt: skip
+        yield {**first, **({"hasPart": read} if singly else {"subjectOf": [ref(f) for f in dict.fromkeys(record.lists.values())]})}  # fmt: skip
     yield {
         "@id": output,
         "@type": "Dataset",

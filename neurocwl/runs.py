@@ -88,17 +88,23 @@ def read_inputs(output: Location, run: str) -> dict[str, list[tuple[str, int, st
     """
     found: dict[str, list[tuple[str, int, str]]] = {}
     for entry in output.entries(f"{RUNS}{run}/"):
-        if not entry.path.rpartition("/")[2].startswith("inputs-"):
-            continue
-        try:
-            raw = json.loads(output.read(entry.path) or b"{}")
-            found |= {
-                unit: [(str(url), int(size), str(etag)) for url, size, etag in files]
-                for unit, files in raw.items()
-            }
-        except (ValueError, TypeError, AttributeError) as error:
-            raise InfrastructureError(f"{output.url}/{entry.path} is damaged ({error!r})") from error
+        name = entry.path.rpartition("/")[2]
+        if name.startswith("inputs-"):
+            found |= read_inputs_of(output, run, name)
     return found
+
+
+def read_inputs_of(output: Location, run: str, name: str) -> dict[str, list[tuple[str, int, str]]]:
+    """What each unit in one file of a run (inputs-*.json) was given; raises as read_inputs does."""
+    path = f"{RUNS}{run}/{name}"
+    try:
+        raw = json.loads(output.read(path) or b"{}")
+        return {
+            unit: [(str(url), int(size), str(etag)) for url, size, etag in files]
+            for unit, files in raw.items()
+        }
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InfrastructureError(f"{output.url}/{path} is damaged ({error!r})") from error
 
 
 def latest(output: Location) -> Run:

@@ -20,7 +20,7 @@ LAYERS = (
     {"bids"},
     {"filters", "s3", "validity", "validator"},
     {"storage", "template"},
-    {"units", "workflow", "receipts"},
+    {"units", "workflow", "receipts", "software"},
     {"derivatives"},
     {"parameters", "lease", "progress", "runs"},
     {"preflight"},
