@@ -4,12 +4,11 @@ Offline it wants the JSON-LD context of RO-Crate 1.1 in its HTTP cache: it gets 
 """
 
 import json
-import os
 import subprocess
-import sys
-import venv
 from pathlib import Path
 from typing import Any
+
+from tests import environments
 
 VALIDATOR = "roc-validator==0.13.0"
 WITH_CONTEXT = "rocrate==0.13.0"  # the last release that carries the context of RO-Crate 1.1
@@ -29,33 +28,24 @@ requests_cache.CachedSession(sys.argv[1], backend="sqlite").cache.save_response(
 """
 
 
-def installed() -> Path:
-    """The folder of the validator's own environment: its rich is older than ours."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = cache / "neurocwl" / VALIDATOR.replace("==", "-")
-    if not (place / "complete").exists():
-        print(f"installing {VALIDATOR} into {place}", file=sys.stderr)
-        venv.create(place, with_pip=True, clear=True)
-        pip = [str(place / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-        subprocess.run([*pip, VALIDATOR], check=True)
-        subprocess.run([*pip, "--no-deps", WITH_CONTEXT], check=True)
-        subprocess.run([str(place / "bin" / "python"), "-c", FILL_CACHE, str(place / "http")], check=True)
-        (place / "complete").touch()
-    return place
-
-
 def issues(crate: Path, scratch: Path, severity: str = "required") -> list[dict[str, Any]]:
     """What the validator objects to in a crate, for the profile that runs claim."""
-    place, report = installed(), scratch / f"validation-{severity}.json"
+    python = environments.python_with(VALIDATOR, alone=(WITH_CONTEXT,))
+    program, cache, report = (
+        python.parent / "rocrate-validator",
+        scratch / "http",
+        scratch / "validation.json",
+    )
+    subprocess.run([str(python), "-c", FILL_CACHE, str(cache)], check=True)
     command = [
         *(
-            str(place / "bin" / "rocrate-validator"),
+            str(program),
             "--no-interactive",
             "validate",
             "--offline",
             "--no-paging",
         ),
-        *("--cache-path", str(place / "http"), "--skip-availability-check", "--profile-identifier", PROFILE),
+        *("--cache-path", str(cache), "--skip-availability-check", "--profile-identifier", PROFILE),
         *("--requirement-severity", severity, "-f", "json", "-o", str(report), str(crate)),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,18 @@ def ran(s3_server: dict[str, str], tmp_path_factory: pytest.TempPathFactory, eng
 
 def test_the_validator_finds_nothing_that_the_profile_requires(ran: Ran, tmp_path: Path) -> None:
     assert crate_validator.issues(ran.crate, tmp_path) == []
+
+
+def test_the_validator_sees_a_run_that_does_not_name_its_tool(ran: Ran, tmp_path: Path) -> None:
+    lame = tmp_path / "crate"
+    shutil.copytree(ran.crate, lame)
+    graph = [
+        {k: v for k, v in e.items() if (e["@id"], k) != ("#sub-01", "instrument")}
+        for e in ran.document["@graph"]
+    ]
+    (lame / "ro-crate-metadata.json").write_text(json.dumps({**ran.document, "@graph": graph}))
+    found = crate_validator.issues(lame, tmp_path)
+    assert ["instrument" in issue["message"] for issue in found] == [True]
 
 
 def test_the_launch_wrote_the_same_crate_beside_its_records(ran: Ran) -> None:
