@@ -125,11 +125,17 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=("list", "show", "build", "export"),
         default="list",
-        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed, for other engines",
+        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed and unpacked, for other engines",
     )
     pipelines.add_argument("name", nargs="?", metavar="NAME|DIR")
     pipelines.add_argument(
         "--pipeline-dir", type=Path, metavar="DIR", help="a folder of your own with jobs/ and cwl/"
+    )
+
+    pipelines.add_argument(
+        "--numbers",
+        action="store_true",
+        help="export: resource hints of packed files as numbers, for engines that take no expressions there",
     )
 
     demo = commands.add_parser(

@@ -284,14 +284,14 @@ def _group(arguments: argparse.Namespace) -> int:
 
 
 def _pipelines(arguments: argparse.Namespace) -> int:
-    from neurocwl import export
+    from neurocwl import export, standalone
 
     if arguments.verb in ("show", "build", "export") and not arguments.name:
         raise BadInput(
             f"neurocwl pipelines {arguments.verb}: {'DIR' if arguments.verb == 'export' else 'NAME'} is missing"
         )
     if arguments.verb == "export":
-        for line in export.pipelines(Path(arguments.name), arguments.pipeline_dir):
+        for line in standalone.write(Path(arguments.name), arguments.pipeline_dir, numbers=arguments.numbers):
             print(line)
     elif arguments.verb == "build":
         print(export.build(template.load(arguments.name, arguments.pipeline_dir)))

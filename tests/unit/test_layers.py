@@ -27,7 +27,7 @@ LAYERS = (
     {"joborder", "machine", "licence", "status", "description", "rocrate"},
     {"plan", "verify", "group", "provenance"},
     {"export", "show", "prepare"},
-    {"launch", "realdata"},
+    {"launch", "realdata", "standalone"},
     {"demo"},
     {"commands"},
     {"cli"},

@@ -1,0 +1,141 @@
+"""Every tool runs in every engine: cwltest compares what they make of its test job with NAME.expected.yml beside it.
+
+The tools are run from an export that was moved elsewhere, where no step can import neurocwl: cwltool and Toil run the
+separate files, StreamFlow the packed ones. Images that no machine here can have are replaced in the copy by the
+rehearsal images of the job templates: stand-ins, which prove command lines, staging and output names alone.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neurocwl import assets, cwlfile, images, template
+from neurocwl.cli import main
+from tests import environments
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+STREAMFLOW = "streamflow==0.1.6"
+LIMIT = "300"  # seconds; StreamFlow hangs on a container that ends at once
+HERE = Path(sys.executable).parent
+JOBS = [
+    job for kind in ("tools", "workflows") for job in sorted((assets.path("cwl") / kind).glob("*.test.yml"))
+]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A CWL runner as cwltest calls it."""
+
+    name: str
+    words: tuple[str, ...]
+    packed: bool = False
+
+    def program(self) -> Path:
+        if self.name == "streamflow":
+            return environments.python_with(STREAMFLOW).parent / "cwl-runner"
+        return HERE / self.name
+
+
+ENGINES = (
+    Engine("cwltool", ()),
+    Engine("toil-cwl-runner", ("--no-prepull", "--logWarning")),
+    Engine("streamflow", (), packed=True),
+)
+
+
+def rehearsals() -> dict[str, str]:
+    """Image -> the image that stands in for it."""
+    chosen = [template.load(name) for name in template.names()]
+    return {
+        image: one.rehearsal
+        for one in chosen
+        if one.rehearsal
+        for image in map(template.image_of, one.tools)
+        if image
+    }
+
+
+def in_use(document: Mapping[str, Any]) -> list[str]:
+    """The images of a packed tool or workflow."""
+    steps = document.get("steps", {}).values()
+    inner = [image for step in steps for image in in_use(step["run"])]
+    return [image for image in [template.image_of(document), *inner] if image]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export, moved, with stand-ins for images that are not built here."""
+    folder = tmp_path_factory.mktemp("export")
+    assert main(["pipelines", "export", str(folder / "first"), "--numbers"]) == 0
+    place = Path(shutil.move(folder / "first", folder / "elsewhere"))
+    for file in place.rglob("*.cwl"):
+        text = file.read_text()
+        for image, stand_in in rehearsals().items():
+            text = text.replace(image, stand_in)
+        file.write_text(text)
+    return place
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of a machine without neurocwl: the system's Python, docker, and the program that Toil's leader calls."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "_toil_worker").symlink_to(HERE / "_toil_worker")
+    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    return {**kept, "PATH": f"{folder}{os.pathsep}/usr/local/bin:/usr/bin:/bin"}
+
+
+def expected(job: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the job makes; without a file that says so, just all of its outputs."""
+    beside = job.with_name(job.name.replace(".test.", ".expected."))
+    return cwlfile.load(beside) if beside.is_file() else dict.fromkeys(document["outputs"], "Any")
+
+
+def beyond(engine: Engine, document: Mapping[str, Any]) -> str:
+    """Why an engine cannot run a tool; empty when it can."""
+    if engine.name != "streamflow":
+        return ""
+    listing = document.get("requirements", {}).get("InitialWorkDirRequirement", {}).get("listing", [])
+    if any("class" in entry for entry in listing if isinstance(entry, Mapping)):
+        return "StreamFlow 0.1.6 loses the names of files that a tool brings along"
+    if template.image_of(document) and not document.get("baseCommand"):
+        return "StreamFlow 0.1.6 passes over the ENTRYPOINT of an image"
+    return next((why for s in document.get("steps", {}).values() if (why := beyond(engine, s["run"]))), "")
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name.removesuffix(".test.yml"))
+def test_the_test_job_makes_what_is_expected(
+    job: Path, engine: Engine, exported: Path, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    tool = job.name.replace(".test.yml", ".cwl")
+    document = json.loads((exported / "packed" / tool).read_text())
+    if why := beyond(engine, document):
+        pytest.skip(why)
+    for image in in_use(document):
+        if not image.startswith(images.PREFIX) and not images.exists(image):
+            pytest.skip(f"{image} is not on this machine, and no rehearsal stands in for it")
+        images.ensure(image)
+    folder = exported / "packed" if engine.packed else exported / "unpacked/cwl" / job.parent.name
+    test = {"id": job.stem, "doc": f"{tool} in {engine.name}", "tool": str(folder / tool)}
+    suite = tmp_path / "suite.yml"
+    suite.write_text(json.dumps([{**test, "job": str(folder / job.name), "output": expected(job, document)}]))
+    words = ["--test", str(suite), "--tool", str(engine.program()), "--verbose", "--timeout", LIMIT]
+    done = subprocess.run(
+        [str(HERE / "cwltest"), *words, "--", *engine.words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=dict(environment),
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
