@@ -132,12 +132,6 @@ def parser() -> argparse.ArgumentParser:
         "--pipeline-dir", type=Path, metavar="DIR", help="a folder of your own with jobs/ and cwl/"
     )
 
-    pipelines.add_argument(
-        "--numbers",
-        action="store_true",
-        help="export: resource hints of packed files as numbers, for engines that take no expressions there",
-    )
-
     demo = commands.add_parser(
         "demo",
         help="a small real dataset through everything, on this machine",

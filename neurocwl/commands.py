@@ -291,7 +291,7 @@ def _pipelines(arguments: argparse.Namespace) -> int:
             f"neurocwl pipelines {arguments.verb}: {'DIR' if arguments.verb == 'export' else 'NAME'} is missing"
         )
     if arguments.verb == "export":
-        for line in standalone.write(Path(arguments.name), arguments.pipeline_dir, numbers=arguments.numbers):
+        for line in standalone.write(Path(arguments.name), arguments.pipeline_dir):
             print(line)
     elif arguments.verb == "build":
         print(export.build(template.load(arguments.name, arguments.pipeline_dir)))

@@ -27,24 +27,23 @@ Images `localhost/neurocwl/...` are in no registry: build them from neurocwl's `
 container (stage-in, stage-out) need Python 3.11, and boto3 where the data are on S3.
 `neurocwl job-order dataset` writes the job order of a dataset workflow; with `--local` its files are local ones.
 
-For StreamFlow, export with `--numbers`: it takes no expressions in resource hints. It also passes over an image's
-ENTRYPOINT (fmriprep), and loses the names of scripts that a tool brings along (nifti-check, stage-in, stage-out).
+Run here by its tests: cwltool, toil-cwl-runner and StreamFlow. StreamFlow 0.2.0rc3 passes over an image's ENTRYPOINT and
+refuses optional enums that are left out: it runs neither fmriprep nor recon-all.
 """
 
 
-def write(folder: Path, extra: Path | None, *, numbers: bool = False) -> Iterator[str]:
+def write(folder: Path, extra: Path | None) -> Iterator[str]:
     """Write every tool and dataset workflow into a folder; yields what was written.
 
-    numbers: packed files have the defaults of resource hints as numbers, for engines that take no expressions there.
     Raises BadInput for a folder that cannot be written, or a pipeline whose files lie too far apart to be moved.
     """
     try:
-        yield from _write(folder, extra, numbers)
+        yield from _write(folder, extra)
     except OSError as error:
         raise BadInput(f"pipelines export {folder}: {error.strerror}; name a folder") from error
 
 
-def _write(folder: Path, extra: Path | None, numbers: bool) -> Iterator[str]:
+def _write(folder: Path, extra: Path | None) -> Iterator[str]:
     packed, unpacked = folder / "packed", folder / "unpacked"
     packed.mkdir(parents=True, exist_ok=True)
     (folder / "README.md").write_text(README, encoding="utf-8")
@@ -53,8 +52,7 @@ def _write(folder: Path, extra: Path | None, numbers: bool) -> Iterator[str]:
     tools = _tools(one.tool_file for one in chosen)
     _copy([file for tool in tools for file in (tool, *_needed(tool))], unpacked)
     for tool in tools:
-        document = workflow.standalone(tool)
-        yield _json(packed / tool.name, with_numbers(document) if numbers else document)
+        yield _json(packed / tool.name, workflow.standalone(tool))
         job = tool.with_suffix(".test.yml")
         if job.is_file():
             places = (packed / job.name, unpacked / _inside(job).parent / job.name)
@@ -62,32 +60,12 @@ def _write(folder: Path, extra: Path | None, numbers: bool) -> Iterator[str]:
             yield from map(str, places)
     for one in chosen:
         name = f"{one.pipeline}-dataset.cwl"
-        defaults = {key: spec["default"] for key, spec in one.tool["inputs"].items() if _has_default(spec)}
-        inline = workflow.dataset_workflow(one, inline=True, resources=defaults if numbers else None)
-        yield _json(packed / name, inline)
+        yield _json(packed / name, workflow.dataset_workflow(one, inline=True))
         file = unpacked / "cwl" / "workflows" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(export.built(one), encoding="utf-8")
         file.chmod(0o755)
         yield str(file)
-
-
-def with_numbers(document: Mapping[str, Any]) -> CWL:
-    """A tool, or a workflow of tools, with the defaults of its resources written into its hints."""
-    found = dict(document)
-    if "steps" in found:
-        steps = found["steps"].items()
-        found["steps"] = {name: {**step, "run": with_numbers(step["run"])} for name, step in steps}
-        return found
-    known = {f"$(inputs.{name})": s["default"] for name, s in found["inputs"].items() if _has_default(s)}
-    hints = dict(found.get("hints", {}))
-    for name in {"ResourceRequirement", "ToolTimeLimit"} & set(hints):
-        hints[name] = {key: known.get(str(value), value) for key, value in hints[name].items()}
-    return {**found, "hints": hints} if hints else found
-
-
-def _has_default(spec: Any) -> bool:
-    return isinstance(spec, Mapping) and "default" in spec
 
 
 def _tools(of_pipelines: Iterable[Path]) -> list[Path]:

@@ -1,7 +1,6 @@
 """Every tool runs in every engine: cwltest compares what they make of its test job with NAME.expected.yml beside it.
 
-The tools are run from an export that was moved elsewhere, where no step can import neurocwl: cwltool and Toil run the
-separate files, StreamFlow the packed ones. Images that no machine here can have are replaced in the copy by the
+The tools are run from an export that was moved elsewhere, where no step can import neurocwl. Images that no machine here can have are replaced in the copy by the
 rehearsal images of the job templates: stand-ins, which prove command lines, staging and output names alone.
 """
 
@@ -23,7 +22,7 @@ from tests import environments
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
-STREAMFLOW = "streamflow==0.1.6"
+STREAMFLOW = "streamflow==0.2.0rc3"
 LIMIT = "300"  # seconds; StreamFlow hangs on a container that ends at once
 HERE = Path(sys.executable).parent
 JOBS = [
@@ -33,11 +32,11 @@ JOBS = [
 
 @dataclass(frozen=True)
 class Engine:
-    """A CWL runner as cwltest calls it."""
+    """A CWL runner as cwltest calls it, and which form of the export it gets."""
 
     name: str
-    words: tuple[str, ...]
-    packed: bool = False
+    packed: bool
+    words: tuple[str, ...] = ()
 
     def program(self) -> Path:
         if self.name == "streamflow":
@@ -46,9 +45,10 @@ class Engine:
 
 
 ENGINES = (
-    Engine("cwltool", ()),
-    Engine("toil-cwl-runner", ("--no-prepull", "--logWarning")),
-    Engine("streamflow", (), packed=True),
+    Engine("cwltool", packed=False),
+    Engine("cwltool", packed=True),
+    Engine("toil-cwl-runner", packed=True, words=("--no-prepull", "--logWarning")),
+    Engine("streamflow", packed=False),
 )
 
 
@@ -75,7 +75,7 @@ def in_use(document: Mapping[str, Any]) -> list[str]:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The export, moved, with stand-ins for images that are not built here."""
     folder = tmp_path_factory.mktemp("export")
-    assert main(["pipelines", "export", str(folder / "first"), "--numbers"]) == 0
+    assert main(["pipelines", "export", str(folder / "first")]) == 0
     place = Path(shutil.move(folder / "first", folder / "elsewhere"))
     for file in place.rglob("*.cwl"):
         text = file.read_text()
@@ -100,26 +100,30 @@ def expected(job: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     return cwlfile.load(beside) if beside.is_file() else dict.fromkeys(document["outputs"], "Any")
 
 
-def beyond(engine: Engine, document: Mapping[str, Any]) -> str:
-    """Why an engine cannot run a tool; empty when it can."""
+def beyond(engine: Engine, document: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """Why an engine cannot run a tool with these inputs; empty when it can."""
     if engine.name != "streamflow":
         return ""
-    listing = document.get("requirements", {}).get("InitialWorkDirRequirement", {}).get("listing", [])
-    if any("class" in entry for entry in listing if isinstance(entry, Mapping)):
-        return "StreamFlow 0.1.6 loses the names of files that a tool brings along"
     if template.image_of(document) and not document.get("baseCommand"):
-        return "StreamFlow 0.1.6 passes over the ENTRYPOINT of an image"
-    return next((why for s in document.get("steps", {}).values() if (why := beyond(engine, s["run"]))), "")
+        return "StreamFlow 0.2.0rc3 passes over the ENTRYPOINT of an image"
+    if any(
+        "symbols" in str(s) and "null" in str(s) and name not in given
+        for name, s in document["inputs"].items()
+    ):
+        return "StreamFlow 0.2.0rc3 refuses optional enums that are left out"
+    return next(
+        (why for s in document.get("steps", {}).values() if (why := beyond(engine, s["run"], s["in"]))), ""
+    )
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: f"{e.name}-{'packed' if e.packed else 'unpacked'}")
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name.removesuffix(".test.yml"))
 def test_the_test_job_makes_what_is_expected(
     job: Path, engine: Engine, exported: Path, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     tool = job.name.replace(".test.yml", ".cwl")
     document = json.loads((exported / "packed" / tool).read_text())
-    if why := beyond(engine, document):
+    if why := beyond(engine, document, cwlfile.load(exported / "packed" / job.name)):
         pytest.skip(why)
     for image in in_use(document):
         if not image.startswith(images.PREFIX) and not images.exists(image):
