@@ -5,8 +5,6 @@ rehearsal images of the job templates: stand-ins, which prove command lines, sta
 """
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,7 +15,6 @@ from typing import Any
 import pytest
 
 from neurocwl import assets, cwlfile, images, template
-from neurocwl.cli import main
 from tests import environments
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
@@ -73,46 +70,11 @@ RUNS = [
 ]
 
 
-def rehearsals() -> dict[str, str]:
-    """Image -> the image that stands in for it."""
-    chosen = [template.load(name) for name in template.names()]
-    return {
-        image: one.rehearsal
-        for one in chosen
-        if one.rehearsal
-        for image in map(template.image_of, one.tools)
-        if image
-    }
-
-
 def in_use(document: Mapping[str, Any]) -> list[str]:
     """The images of a packed tool or workflow."""
     steps = document.get("steps", {}).values()
     inner = [image for step in steps for image in in_use(step["run"])]
     return [image for image in [template.image_of(document), *inner] if image]
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The export, moved, with stand-ins for images that are not built here."""
-    folder = tmp_path_factory.mktemp("export")
-    assert main(["pipelines", "export", str(folder / "first")]) == 0
-    place = Path(shutil.move(folder / "first", folder / "elsewhere"))
-    for file in place.rglob("*.cwl"):
-        text = file.read_text()
-        for image, stand_in in rehearsals().items():
-            text = text.replace(image, stand_in)
-        file.write_text(text)
-    return place
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Of a machine without neurocwl: the system's Python, docker, and the program that Toil's leader calls."""
-    folder = tmp_path_factory.mktemp("bin")
-    (folder / "_toil_worker").symlink_to(HERE / "_toil_worker")
-    kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    return {**kept, "PATH": f"{folder}{os.pathsep}/usr/local/bin:/usr/bin:/bin"}
 
 
 def expected(job: Path, document: Mapping[str, Any]) -> dict[str, Any]:
