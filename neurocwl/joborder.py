@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlparse
 from neurocwl.bids import File
 from neurocwl.derivatives import Part
 from neurocwl.parameters import RESOURCES
-from neurocwl.template import DATASET_FOLDER, OF_RESULTS, Binding, Template, command_line_tools
+from neurocwl.template import FOLDER_OF, OF_RESULTS, Binding, Template, command_line_tools
 from neurocwl.units import Queries, Unit, bound_files, inherited_files, is_set
 
 SHARD_UNITS = 200  # a flat list much longer than this costs a Toil leader quadratic time
@@ -110,7 +110,7 @@ class Order:
         labels = {name: value for name, value in self.inputs().items() if name not in brought}
         wanted: dict[str, Any] = {
             name: {
-                "folder": DATASET_FOLDER if self.template.bind[name].kind == "dataset" else "",
+                "folder": FOLDER_OF.get(self.template.bind[name].kind, ""),
                 "files": [(self.locate(f.path), self._place(name, f), f.size) for f in files],
             }
             for name, files in self.files_of.items()
@@ -127,7 +127,7 @@ class Order:
         return {"context": self.context(), **labels, "request": request}
 
     def _place(self, name: str, file: File) -> str:
-        return file.path if self.template.bind[name].kind == "dataset" else file.path.rpartition("/")[2]
+        return file.path if self.template.bind[name].kind in FOLDER_OF else file.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,8 @@ def _bound(binding: Binding, unit: Unit, files: Sequence[File], locate: Locate) 
     """The CWL value of a label, or of files of the dataset."""
     if binding.kind == "label":
         return {"unit": unit.name, "participant": unit.participant, "session": unit.session}[binding.label]
-    if binding.kind == "dataset":
-        return directory(DATASET_FOLDER, [(f.path, locate(f.path), f.size) for f in files])
+    if binding.kind in FOLDER_OF:
+        return directory(FOLDER_OF[binding.kind], [(f.path, locate(f.path), f.size) for f in files])
     objects = [file_object(locate(f.path), f.path, f.size) for f in files]
     return objects if binding.kind == "files" else objects[0] if objects else None
 

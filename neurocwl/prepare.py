@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neurocwl import derivatives, parameters, plan, preflight, runs, template
+from neurocwl import credentials, derivatives, parameters, plan, preflight, project, runs, template
 from neurocwl.bids import Problem
 from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.filters import read_filter_file
@@ -37,17 +37,26 @@ class Prepared:
 
 
 def access(arguments: argparse.Namespace, *, dataset: bool = False) -> Access:
-    """How to reach the output, or the dataset, by a command's options."""
+    """How to reach the output, or the dataset, by a command's options.
+
+    Raises BadInput for a credentials file that cannot be used.
+    """
+    if arguments.credentials and arguments.profile:
+        raise BadInput(f"--credentials {arguments.credentials} and --profile {arguments.profile}: give one")
     return Access(
         sign=not (dataset and arguments.no_sign_request),
         requester_pays=dataset and arguments.request_payer,
         profile=arguments.profile,
         region=arguments.region,
+        encryption=None if dataset else getattr(arguments, "encrypt", None),
+        keys=credentials.read(arguments.credentials) if arguments.credentials else None,
     )
 
 
 def parsed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, Template]:
     """The arguments again, now with the pipeline's own parameters."""
+    if not arguments.pipeline and arguments.noun == "project":
+        arguments.pipeline = project.pipeline(arguments.pipeline_dir)
     if not arguments.pipeline:
         if arguments.help:
             arguments.parser.print_help()
@@ -61,12 +70,11 @@ def parsed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, Template]
     if arguments.help:
         parser.print_help()
         raise SystemExit(0)
-    again = parser.parse_args(
-        arguments.words[2:], argparse.Namespace(action=arguments.action, parser=parser, words=arguments.words)
-    )
+    known = {name: getattr(arguments, name) for name in ("action", "noun", "parser", "words")}
+    again = parser.parse_args(arguments.words[2:], argparse.Namespace(**known))
     if not again.dataset:
         raise BadInput(
-            "DATASET is missing: an s3:// URL or a folder (before options that take several words)"
+            f"{arguments.noun.upper()} is missing: an s3:// URL or a folder (before options that take several words)"
         )
     return again, chosen
 
@@ -79,19 +87,24 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     from neurocwl import validity
     from neurocwl.bids import index
 
+    ours, theirs = access(arguments), access(arguments, dataset=True)
+    if arguments.noun == "project":
+        project.complete(arguments, chosen, open_location(arguments.dataset, theirs))
     if need_output and not arguments.output:
         raise BadInput("--output is missing: where the derivatives go, an s3:// URL or a folder")
     if arguments.limit is not None and arguments.limit < 1:
         raise BadInput(f"--limit {arguments.limit}: must be 1 or more")
-    ours, theirs = access(arguments), access(arguments, dataset=True)
     location = open_location(arguments.dataset, theirs)
     output = open_location(arguments.output, ours) if arguments.output else None
+    if ours.encryption and isinstance(output, Folder):
+        raise BadInput(f"--encrypt {ours.encryption}: --output {output.url} is a folder; only S3 encrypts")
     there, here = _real(output) if output else "", _real(location)
     if output and here.startswith(there.rstrip("/") + "/"):
         raise BadInput(
             f"--output {output.url} contains the dataset {location.url}; write beside it, or below its derivatives/"
         )
-    if output and plan.is_inside_dataset(there, here):
+    own = arguments.noun == "project" and there == f"{here}/{project.OUTPUT}"
+    if output and not own and plan.is_inside_dataset(there, here):
         raise BadInput(
             f"--output {output.url} lies among the raw data; write to {location.url}/derivatives/{chosen.pipeline} or elsewhere"
         )
@@ -114,15 +127,17 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
         _preflight(arguments, ours),
     )
     entries = plan.entries_of(location)
-    ignored = _text(location, ".bidsignore") or ""
-    dataset = index(entries, bidsignore=ignored, participants_tsv=_text(location, "participants.tsv"))
+    problems: list[Problem] = []
+    if arguments.noun == "project" and not project.is_bids(entries):
+        dataset = project.index(entries, chosen)
+    else:
+        ignored = _text(location, ".bidsignore") or ""
+        dataset = index(entries, bidsignore=ignored, participants_tsv=_text(location, "participants.tsv"))
+        description, problems = _described(location)
+        kind = validity.dataset_type(description)
+        problems += validity.invalid_names([e.path for e in entries], dataset_type=kind, bidsignore=ignored)
     if not dataset.participants:
-        raise BadInput(
-            f"{location.url}: no sub-* folders; give the prefix or folder that holds dataset_description.json and sub-*/"
-        )
-    description, problems = _described(location)
-    kind = validity.dataset_type(description)
-    problems += validity.invalid_names([e.path for e in entries], dataset_type=kind, bidsignore=ignored)
+        raise BadInput(_nothing_in(location.url, arguments, chosen))
     states = _states(output, lenient=not need_output)
     made = plan.make(dataset, location, output, request, states, problems)
     if not made.units:
@@ -131,6 +146,14 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     if unknown:
         raise BadInput(f"--rehearse-fault {unknown[0]}: no such unit among the selected ones")
     return Prepared(made, request, location, output, ours, theirs, values)
+
+
+def _nothing_in(url: str, arguments: argparse.Namespace, chosen: Template) -> str:
+    if arguments.noun == "project":
+        return f"{url}: no images ({', '.join(project.extensions(chosen))}); give the folder or prefix that holds them"
+    return (
+        f"{url}: no sub-* folders; give the prefix or folder that holds dataset_description.json and sub-*/"
+    )
 
 
 def _real(location: Location) -> str:
@@ -164,7 +187,8 @@ def _described(location: Location) -> tuple[dict[str, Any], list[Problem]]:
 
 def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, Any], Selection]:
     """The pipeline's parameters, checked, and the selection."""
-    values = parameters.from_file(arguments.parameters, chosen) if arguments.parameters else {}
+    values: dict[str, Any] = dict(getattr(arguments, "of_project", {}))
+    values |= parameters.from_file(arguments.parameters, chosen) if arguments.parameters else {}
     values |= parameters.given(arguments, chosen)
     queries = read_filter_file(arguments.bids_filter_file) if arguments.bids_filter_file else None
     known = chosen.tool["inputs"]
@@ -186,8 +210,17 @@ def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, 
         tuple(arguments.exclude),
         arguments.limit,
         queries,
+        _batch_size(arguments, chosen),
     )
     return values, selection
+
+
+def _batch_size(arguments: argparse.Namespace, chosen: Template) -> int | None:
+    size: int | None = arguments.batch_size
+    if size is not None and (size < 1 or chosen.unit != template.BATCH):
+        why = "must be 1 or more" if size < 1 else f"{chosen.pipeline} takes no batches; leave it out"
+        raise BadInput(f"--batch-size {size}: {why}")
+    return size
 
 
 def _after(arguments: argparse.Namespace, chosen: Template, access: Access) -> list[tuple[str, str]]:

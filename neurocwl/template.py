@@ -12,17 +12,31 @@ from neurocwl import assets, cwlfile
 from neurocwl.errors import BadInput
 from neurocwl.filters import QUERIES, parse_filters
 
-UNIT_KINDS = ("participant", "session", "group")
+UNIT_KINDS = ("participant", "session", "batch", "group")
 GROUP = "group"  # the unit of a pipeline that runs over the results of all others
+BATCH = "batch"  # the unit of a pipeline that takes many small images at once
 DATASET_FOLDER = "bids"  # what the dataset is called where a tool sees it
 LABELS = ("participant", "session", "unit")
 # Names of a dataset workflow's own inputs and of what passes through the tool.
 RESERVED_INPUTS = frozenset({"output", "run", "units", "unit", "unit_context", "unit_output", "unit_run"})
 RESERVED_OUTPUTS = frozenset({"exit_code", "passed_context", "passed_output", "passed_run"})
-BINDING_KINDS = ("dataset", "files", "file", "label", "sessions", "timepoints", "derivatives", "results")
+BINDING_KINDS = (
+    "dataset",
+    "tree",
+    "files",
+    "file",
+    "label",
+    "sessions",
+    "timepoints",
+    "derivatives",
+    "results",
+)
 FIELD_KINDS = ("files", "file", "label")  # what a field of a session's record may be bound to
-OF_DATASET = ("dataset", "files", "file", "sessions")  # bindings that files of the dataset fill
+OF_DATASET = ("dataset", "tree", "files", "file", "sessions")  # bindings that files of the dataset fill
 OF_RESULTS = ("derivatives", "results")  # bindings that files of an earlier output fill
+
+# Bindings that become one folder, and what it is called.
+FOLDER_OF: Mapping[str, str] = {"dataset": DATASET_FOLDER, "tree": "files"}
 
 Where = Mapping[str, Any]
 
@@ -45,7 +59,7 @@ class Binding:
     """What fills one CWL input."""
 
     kind: str  # one of BINDING_KINDS
-    where: Where = field(default_factory=dict)  # for dataset, files and file
+    where: Where = field(default_factory=dict)  # for dataset, tree, files and file
     label: str = ""  # participant, session or unit
     query: str | None = None
     when: str | None = None
@@ -108,6 +122,8 @@ class Template:
     needs_session: bool = False
     fixed: Mapping[str, Any] = field(default_factory=dict)
     group: str | None = None
+    batch_size: int = 0  # images, for unit batch
+    macro: str | None = None  # the CWL input that a project's own macro fills
     findings: str | None = None  # path of a report on the images, for preflight
     rehearsal: str | None = None
 
@@ -264,6 +280,8 @@ def read(file: Path) -> Template:
         needs_session=raw.get("needs_session", False),
         fixed=raw.get("fixed", {}),
         group=raw.get("group"),
+        batch_size=raw.get("batch_size", 0),
+        macro=raw.get("macro"),
         findings=raw.get("findings"),
         rehearsal=raw.get("rehearsal"),
     )
@@ -400,6 +418,8 @@ def _misfits(template: Template) -> Iterator[str]:
     inputs, outputs = template.tool["inputs"], template.tool["outputs"]
     if template.unit not in UNIT_KINDS:
         yield f"unit is {template.unit!r}; it must be one of {', '.join(UNIT_KINDS)}"
+    if (template.batch_size > 0) != (template.unit == BATCH):
+        yield f"batch_size is {template.batch_size}; unit {BATCH} needs one of 1 or more, others have none"
     if template.deliver not in ("success", "always"):
         yield f"deliver is {template.deliver!r}; it must be success or always"
     used = {
@@ -407,7 +427,7 @@ def _misfits(template: Template) -> Iterator[str]:
         *template.choices,
         *template.fixed,
         *template.selection.values(),
-        *([template.licence] if template.licence else []),
+        *(name for name in (template.licence, template.macro) if name),
     }
     terms = [term for rule in template.rules for term in (*rule.exclusive, *rule.needs, rule.option) if term]
     used |= {term.partition("=")[0] for term in terms}  # a term is an input, or input=value

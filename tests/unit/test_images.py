@@ -21,7 +21,9 @@ def context(tmp_path: Path) -> Path:
 
 def test_every_dockerfile_is_an_image() -> None:
     assert images.names() == [
+        "imagej",
         "nifti-check",
+        "nipype",
         "rehearsal-fmriprep",
         "rehearsal-m2g",
         "rehearsal-ndmg",
