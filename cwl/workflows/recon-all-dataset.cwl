@@ -48,10 +48,10 @@ inputs:
               T1-weighted images of the subject. Several are registered to the first and averaged. None when the run goes
               on from an earlier one, which has them.
           continue_from:
-            type: Directory?
+            type: Directory[]?
             doc: |
-              The subject's folder as an earlier run left it, edited or not. It is copied. recon-all refuses one whose
-              run was cut off (scripts/IsRunning is in it): such a folder may be half written.
+              One folder, called as subject, as an earlier run left it, edited or not. It is copied. recon-all refuses one
+              whose run was cut off (scripts/IsRunning is in it): such a folder may be half written.
           t2:
             type: File?
             doc: A T2-weighted image of the subject.
@@ -370,7 +370,7 @@ steps:
                 - type: array
                   items: File
               continue_from:
-                type: Directory?
+                type: Directory[]?
               t2:
                 type: File?
               flair:
@@ -528,8 +528,7 @@ steps:
             requirements:
               InitialWorkDirRequirement:
                 listing:
-                - entryname: $(inputs.subject)
-                  entry: $(inputs.continue_from)
+                - entry: $(inputs.continue_from)
                   writable: true
               EnvVarRequirement:
                 envDef:
@@ -585,10 +584,10 @@ steps:
                 inputBinding:
                   position: -4
               continue_from:
-                type: Directory?
+                type: Directory[]?
                 doc: |
-                  The subject's folder as an earlier run left it, edited or not. It is copied. recon-all refuses one whose
-                  run was cut off (scripts/IsRunning is in it): such a folder may be half written.
+                  One folder, called as subject, as an earlier run left it, edited or not. It is copied. recon-all refuses one
+                  whose run was cut off (scripts/IsRunning is in it): such a folder may be half written.
               fs_license:
                 type: File
                 doc: The FreeSurfer licence file. Free of charge from 

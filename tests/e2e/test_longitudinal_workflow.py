@@ -121,7 +121,7 @@ def test_an_edited_subject_goes_on_without_its_images(cwl: Engine, over_time: Pa
     inputs = {
         "fs_license": LICENCE,
         "subject": "sub-01_ses-1",
-        "continue_from": {"class": "Directory", "location": edited.as_uri()},
+        "continue_from": [{"class": "Directory", "location": edited.as_uri()}],
         "stage": "autorecon2-cp",
         "autorecon3": True,
     }
@@ -179,7 +179,8 @@ def test_stages_go_on_over_a_dataset_from_an_earlier_output(lab: Lab) -> None:
         "--autorecon3",
     )
     gone_on = lab.run(*words, *second)
-    assert gone_on.code == 0, gone_on.err
+    logs = lab.run("logs", lab.url("second"), "sub-01").out
+    assert gone_on.code == 0, gone_on.err + logs
     keys = lab.keys("second")
     for path in ("mri/orig/001.mgz", "mri/brainmask.mgz", "surf/lh.white", "stats/aseg.stats"):
         assert f"sub-01/{path}" in keys
