@@ -124,12 +124,11 @@ def test_results_are_not_built_on_a_rehearsal(place: Location) -> None:
     assert read(place, rehearsal=True).entries
 
 
-def test_results_of_finished_units_alone_go_to_the_group_stage(place: Location) -> None:
+def test_delivered_results_alone_go_to_the_group_stage(place: Location) -> None:
+    partial = ".neurocwl/units/sub-02/attempts/a/outputs/sub-02/stats/aseg.stats"
     done = receipt("sub-01", "k", manifest=(Written("sub-01/stats/aseg.stats", 1, "0", "e"),))
-    failed = receipt(
-        "sub-02", "k", status="failed", manifest=(Written("sub-02/stats/aseg.stats", 1, "0", "e"),)
-    )
-    part = derivatives.results(["*/stats/*.stats"], place, [done, failed])
+    failed = receipt("sub-02", "k", status="failed", manifest=(Written(partial, 1, "0", "e"),))
+    part = derivatives.results(["**/stats/*.stats"], place, [done, failed])
     assert [path for path, _ in part.files] == ["sub-01/stats/aseg.stats"]
 
 
