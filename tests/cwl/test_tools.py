@@ -32,6 +32,7 @@ ORDER = [
 OURS = (
     "stage-in",
     "stage-out",
+    "s3-sink",
     "report-index",
     "freesurfer-tables",
     "collate-tables",
