@@ -163,7 +163,7 @@ def test_a_step_that_brings_the_images_keeps_their_paths(tmp_path: Path) -> None
     assert asked["inputs"]["images"]["folder"] == "files"
     assert [row[1] for row in asked["inputs"]["images"]["files"]] == ["a/1.tif", "b/1.tif"]
     steps = workflow.dataset_workflow(chosen, stage_in=True)["steps"]["per_unit"]["run"]["steps"]
-    assert steps["stage_in"]["run"]["outputs"]["images"]["outputBinding"] == {"glob": "images/files"}
+    assert steps["stage_in"]["run"]["outputs"]["images"]["outputBinding"] == {"glob": "staged/images/files"}
 
 
 def result(output: Path, batch: str, run: str, dataset: str) -> Problem:
