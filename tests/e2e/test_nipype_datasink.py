@@ -354,6 +354,13 @@ def test_a_bucket_of_ones_own_takes_the_place_of_the_one_in_the_url(nipype: Nipy
     assert said["out_file"] == [f"s3://{BUCKET}/p/con/b.nii"]
 
 
+def test_infields_can_be_named_beforehand_as_a_map_node_needs_it(nipype: Nipype) -> None:
+    inputs = {"base_directory": f"s3://{BUCKET}/p", "a.@b": nipype.file("f.nii")}
+    options = {"infields": ["a.@b", "unset"]}
+    assert "FileNotFoundError" in nipype.ask("DataSink", inputs, options=options)["error"]
+    assert list(nipype.sink("S3Sink", inputs, options=options)[1]) == ["p/a/f.nii"]
+
+
 def test_two_files_for_one_key_are_refused(nipype: Nipype) -> None:
     inputs = {"con": [nipype.file("_1/same.nii"), nipype.file("_2/same.nii")], "parameterization": False}
     written = nipype.sink("DataSink", {"base_directory": f"s3://{BUCKET}/p", **inputs})[1]

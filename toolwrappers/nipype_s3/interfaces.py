@@ -37,7 +37,9 @@ class S3Sink(DataSink):  # type: ignore[misc]
             substitutions=tuple(_given(inputs.substitutions, ())),
             regexp_substitutions=tuple(_given(inputs.regexp_substitutions, ())),
         )
-        attributes = {name: value for name, value in inputs._outputs.items() if isdefined(value)}
+        # traits tells of added ones by an attribute of this name, which DataSink takes for a file's.
+        told = {name: value for name, value in inputs._outputs.items() if name != "trait_added"}
+        attributes = {name: value for name, value in told.items() if isdefined(value)}
         out = delivery.sink(
             layout,
             attributes,
