@@ -28,7 +28,7 @@ container (stage-in, stage-out) need Python 3.11, and boto3 where the data are o
 `neurocwl job-order dataset` writes the job order of a dataset workflow; with `--local` its files are local ones.
 
 Run here by its tests: cwltool, toil-cwl-runner and StreamFlow. StreamFlow 0.2.0rc3 passes over an image's ENTRYPOINT and
-refuses optional enums that are left out: it runs neither fmriprep nor recon-all.
+refuses optional enums that are left out, which most of these tools have.
 """
 
 
