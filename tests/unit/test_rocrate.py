@@ -131,3 +131,28 @@ def test_every_key_is_a_uri_that_leads_back_to_it(key: str) -> None:
     found = uri(f"s3://lab/{key}")
     assert not {*' "<>#?\\^`{|}'} & {*found}
     assert unquote(found) == f"s3://lab/{key}"
+
+
+def test_a_group_stage_is_a_tool_of_its_own_that_read_results() -> None:
+    group = {"label": "Tables", "steps": WORKFLOW["steps"]}
+    both = {"workflow.cwl": WORKFLOW, "workflow-group.cwl": group}
+    files = [
+        RunFile("workflow.cwl", 1, "b"),
+        RunFile("workflow-group.cwl", 1, "d"),
+        RunFile("inputs-group.json", 1, "e"),
+    ]
+    given_files = {"group": [("s3://lab/out/sub-00000/0.nii", 1, "e")]}
+    one = record(1, 1)
+    known = entities(
+        crate(
+            record(
+                1, 1, workflows=both, files=files, inputs={**one.inputs, **given_files},
+                receipts={**one.receipts, "group": receipt("group", "r1", 1)}, units=["sub-00000", "group"],
+            )
+        )
+    )  # fmt: skip
+    assert known["#group"]["instrument"] == {"@id": "workflow-group.cwl#tool"}
+    assert known["#sub-00000"]["instrument"] == {"@id": "workflow.cwl#tool"}
+    assert known["#group"]["object"] == [{"@id": "s3://lab/out/sub-00000/0.nii"}]
+    assert {"@id": "#control-workflow-group.cwl"} in known["#orchestration"]["object"]
+    assert known["s3://lab/out/sub-00000/0.nii"]["etag"] == "e"
