@@ -37,7 +37,7 @@ def receipt(unit: str, run: str, files: int, status: str = "done") -> Receipt:
     )  # fmt: skip
 
 
-def record(units: int, files: int, **changes: Any) -> Record:
+def record(units: int, each: int, **changes: Any) -> Record:
     names = [f"sub-{number:05}" for number in range(units)]
     run = Run(
         run="r1", neurocwl="1", status="finished", started="2026-01-01T00:00:00+00:00",
@@ -45,7 +45,7 @@ def record(units: int, files: int, **changes: Any) -> Record:
         pipeline="tool", image="docker.io/lab/tool:1.2", image_digest="docker.io/lab/tool@sha256:" + "a" * 64,
         rehearsal=False, parameters=changes.pop("parameters", {}), resources={}, versions={"toil": "9"},
     )  # fmt: skip
-    given_files = {name: [(f"s3://lab/ds/{name}/{i}.nii", 1, "e") for i in range(files)] for name in names}
+    given_files = {name: [(f"s3://lab/ds/{name}/{i}.nii", 1, "e") for i in range(each)] for name in names}
     known: dict[str, Any] = {
         "run": run,
         "output": "s3://lab/out/",
@@ -53,7 +53,7 @@ def record(units: int, files: int, **changes: Any) -> Record:
         "workflows": {"workflow.cwl": WORKFLOW},
         "inputs": given_files,
         "lists": dict.fromkeys(names, "inputs-001.json"),
-        "receipts": {name: receipt(name, "r1", files) for name in names},
+        "receipts": {name: receipt(name, "r1", each) for name in names},
         "units": names,
     }
     return Record(**{**known, **changes})
