@@ -37,7 +37,7 @@ def receipt(unit: str, run: str, files: int, status: str = "done") -> Receipt:
     )  # fmt: skip
 
 
-def record(units: int, each: int, **changes: Any) -> Record:
+def record(units: int, each: int, /, **changes: Any) -> Record:
     names = [f"sub-{number:05}" for number in range(units)]
     run = Run(
         run="r1", neurocwl="1", status="finished", started="2026-01-01T00:00:00+00:00",
