@@ -27,8 +27,8 @@ Images `localhost/neurocwl/...` are in no registry: build them from neurocwl's `
 container (stage-in, stage-out) need Python 3.11, and boto3 where the data are on S3.
 `neurocwl job-order dataset` writes the job order of a dataset workflow; with `--local` its files are local ones.
 
-Run here by its tests: cwltool, toil-cwl-runner and StreamFlow. StreamFlow 0.2.0rc3 passes over an image's ENTRYPOINT and
-refuses optional enums that are left out, which most of these tools have.
+neurocwl's tests run these in cwltool, toil-cwl-runner and StreamFlow. StreamFlow 0.2.0rc3 passes over an image's ENTRYPOINT
+and refuses optional enums that are left out: docs/engines.md says which tools it does not run.
 """
 
 

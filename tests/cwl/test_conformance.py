@@ -7,7 +7,8 @@ rehearsal images of the job templates: stand-ins, which prove command lines, sta
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests import environments
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 STREAMFLOW = "streamflow==0.2.0rc3"
+AT_ONCE = 3
 # It takes paths, where cwltest gives URLs, and hangs on an image whose command ends at once.
 STREAMFLOW_RUNNER = """\
 #!/bin/bash
@@ -29,6 +31,15 @@ HERE = Path(sys.executable).parent
 JOBS = [
     job for kind in ("tools", "workflows") for job in sorted((assets.path("cwl") / kind).glob("*.test.yml"))
 ]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, or why there was none."""
+
+    code: int = 0
+    said: str = ""
+    skipped: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,29 +110,63 @@ def beyond(engine: Engine, document: Mapping[str, Any], given: Mapping[str, Any]
     )
 
 
-@pytest.mark.parametrize(("job", "engine"), RUNS)
-def test_the_test_job_makes_what_is_expected(
-    job: Path, engine: Engine, exported: Path, environment: Mapping[str, str], tmp_path: Path
-) -> None:
+def outcome(
+    job: Path, engine: Engine, exported: Path, environment: Mapping[str, str], scratch: Path
+) -> Outcome:
+    """Run one test job in one engine through cwltest."""
     tool = job.name.replace(".test.yml", ".cwl")
     document = json.loads((exported / "packed" / tool).read_text())
     if why := beyond(engine, document, cwlfile.load(exported / "packed" / job.name)):
-        pytest.skip(why)
+        return Outcome(skipped=why)
     for image in in_use(document):
         if not image.startswith(images.PREFIX) and not images.exists(image):
-            pytest.skip(f"{image} is not on this machine, and no rehearsal stands in for it")
+            return Outcome(skipped=f"{image} is not on this machine, and no rehearsal stands in for it")
         images.ensure(image)
     folder = exported / "packed" if engine.packed else exported / "unpacked/cwl" / job.parent.name
     test = {"id": job.stem, "doc": f"{tool} in {engine.name}", "tool": str(folder / tool)}
-    suite = tmp_path / "suite.yml"
+    suite = scratch / "suite.yml"
     suite.write_text(json.dumps([{**test, "job": str(folder / job.name), "output": expected(job, document)}]))
-    words = ["--test", str(suite), "--tool", str(engine.program(tmp_path)), "--verbose"]
+    words = ["--test", str(suite), "--tool", str(engine.program(scratch)), "--verbose"]
     done = subprocess.run(
         [str(HERE / "cwltest"), *words, "--", *engine.words],
         capture_output=True,
         text=True,
         check=False,
-        cwd=tmp_path,
+        cwd=scratch,
         env=dict(environment),
     )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    return Outcome(done.returncode, (done.stdout + done.stderr)[-6000:])
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    request: pytest.FixtureRequest,
+    exported: Path,
+    environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[tuple[Path, Engine], Future[Outcome]]]:
+    """The runs of all chosen tests, some at once: an engine waits more than it works."""
+    chosen = [item.callspec.params for item in request.session.items if "outcomes" in item.fixturenames]
+    pairs = [(params["job"], params["engine"]) for params in chosen]
+    if any(engine.name == "streamflow" for _, engine in pairs):
+        environments.python_with(STREAMFLOW)
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        yield {
+            (job, engine): pool.submit(
+                outcome, job, engine, exported, environment, tmp_path_factory.mktemp("run")
+            )
+            for job, engine in pairs
+        }
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize(("job", "engine"), RUNS)
+def test_the_test_job_makes_what_is_expected(
+    job: Path, engine: Engine, outcomes: Mapping[tuple[Path, Engine], Future[Outcome]]
+) -> None:
+    found = outcomes[job, engine].result()
+    if found.skipped:
+        pytest.skip(found.skipped)
+    assert found.code == 0, found.said

@@ -37,7 +37,7 @@ def receipt(unit: str, run: str, files: int, status: str = "done") -> Receipt:
     )  # fmt: skip
 
 
-def record(units: int, files: int, **changes: Any) -> Record:
+def record(units: int, each: int, /, **changes: Any) -> Record:
     names = [f"sub-{number:05}" for number in range(units)]
     run = Run(
         run="r1", neurocwl="1", status="finished", started="2026-01-01T00:00:00+00:00",
@@ -45,7 +45,7 @@ def record(units: int, files: int, **changes: Any) -> Record:
         pipeline="tool", image="docker.io/lab/tool:1.2", image_digest="docker.io/lab/tool@sha256:" + "a" * 64,
         rehearsal=False, parameters=changes.pop("parameters", {}), resources={}, versions={"toil": "9"},
     )  # fmt: skip
-    given_files = {name: [(f"s3://lab/ds/{name}/{i}.nii", 1, "e") for i in range(files)] for name in names}
+    given_files = {name: [(f"s3://lab/ds/{name}/{i}.nii", 1, "e") for i in range(each)] for name in names}
     known: dict[str, Any] = {
         "run": run,
         "output": "s3://lab/out/",
@@ -53,7 +53,7 @@ def record(units: int, files: int, **changes: Any) -> Record:
         "workflows": {"workflow.cwl": WORKFLOW},
         "inputs": given_files,
         "lists": dict.fromkeys(names, "inputs-001.json"),
-        "receipts": {name: receipt(name, "r1", files) for name in names},
+        "receipts": {name: receipt(name, "r1", each) for name in names},
         "units": names,
     }
     return Record(**{**known, **changes})
@@ -131,3 +131,28 @@ def test_every_key_is_a_uri_that_leads_back_to_it(key: str) -> None:
     found = uri(f"s3://lab/{key}")
     assert not {*' "<>#?\\^`{|}'} & {*found}
     assert unquote(found) == f"s3://lab/{key}"
+
+
+def test_a_group_stage_is_a_tool_of_its_own_that_read_results() -> None:
+    group = {"label": "Tables", "steps": WORKFLOW["steps"]}
+    both = {"workflow.cwl": WORKFLOW, "workflow-group.cwl": group}
+    files = [
+        RunFile("workflow.cwl", 1, "b"),
+        RunFile("workflow-group.cwl", 1, "d"),
+        RunFile("inputs-group.json", 1, "e"),
+    ]
+    given_files = {"group": [("s3://lab/out/sub-00000/0.nii", 1, "e")]}
+    one = record(1, 1)
+    known = entities(
+        crate(
+            record(
+                1, 1, workflows=both, files=files, inputs={**one.inputs, **given_files},
+                receipts={**one.receipts, "group": receipt("group", "r1", 1)}, units=["sub-00000", "group"],
+            )
+        )
+    )  # fmt: skip
+    assert known["#group"]["instrument"] == {"@id": "workflow-group.cwl#tool"}
+    assert known["#sub-00000"]["instrument"] == {"@id": "workflow.cwl#tool"}
+    assert known["#group"]["object"] == [{"@id": "s3://lab/out/sub-00000/0.nii"}]
+    assert {"@id": "#control-workflow-group.cwl"} in known["#orchestration"]["object"]
+    assert known["s3://lab/out/sub-00000/0.nii"]["etag"] == "e"
