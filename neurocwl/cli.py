@@ -62,6 +62,20 @@ def parser() -> argparse.ArgumentParser:
     logs = _output_command(commands, "logs", "the logs of a unit's last attempt")
     logs.add_argument("unit", metavar="UNIT", help="e.g. sub-01")
     logs.add_argument("--attempt", type=int, metavar="N", help="another attempt, 1 for the first")
+    origin = _output_command(
+        commands, "provenance", "what a run did, to what, by what: a Workflow Run RO-Crate (JSON-LD)"
+    )
+    origin.add_argument("--run", metavar="RUN", help="an earlier run [the last one that ran something]")
+    origin.add_argument(
+        "-o",
+        dest="destination",
+        type=Path,
+        metavar="DIR",
+        help="write the crate with the run's workflow, job orders and logs into a folder; data are never copied",
+    )
+    origin.add_argument(
+        "--agent", default="", metavar="NAME", help="who ran it, as the crate shall say [$NEUROCWL_AGENT]"
+    )
     _output_command(commands, "cancel", "stop the launch that writes to an output; what is done stays")
 
     group = _output_command(
@@ -85,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=("list", "show", "build", "export"),
         default="list",
-        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed, for other engines",
+        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed and unpacked, for other engines",
     )
     pipelines.add_argument("name", nargs="?", metavar="NAME|DIR")
     pipelines.add_argument(

@@ -153,9 +153,13 @@ def dataset_workflow(
     }
 
 
-def standalone(template: Template) -> CWL:
-    """The tool itself with its scripts written into it."""
-    found: CWL = _included(template.tool, template.tool_file.parent)
+def standalone(file: Path) -> CWL:
+    """A tool, or a workflow with its tools, as one document: scripts are written into it."""
+    found: CWL = _included(tool_of(file), file.parent)
+    for step in found.get("steps", {}).values():
+        if isinstance(step["run"], str):
+            inner = standalone((file.parent / step["run"]).resolve())
+            step["run"] = {key: value for key, value in inner.items() if key not in HOISTED}
     return found
 
 
@@ -201,8 +205,11 @@ def _stage_in(template: Template) -> CWL:
     """The step that brings the unit's files: one output for each input of the tool."""
     outputs: CWL = {}
     for name in (*template.file_inputs, *template.result_inputs):
-        pattern = f"{name}/{FOLDER_OF.get(template.bind[name].kind, '*')}"
-        outputs[name] = {"type": _type(template.tool["inputs"][name]), "outputBinding": {"glob": pattern}}
+        pattern = FOLDER_OF.get(template.bind[name].kind, "*")
+        outputs[name] = {
+            "type": _type(template.tool["inputs"][name]),
+            "outputBinding": {"glob": f"staged/{name}/{pattern}"},
+        }
     return {
         "run": {**_step_tool("stage-in"), "outputs": outputs},
         "in": {"request": {"source": "unit", "valueFrom": "$(self.request)"}},

@@ -35,6 +35,7 @@ OURS = (
     "s3-sink",
     "report-index",
     "freesurfer-tables",
+    "collate-tables",
 )  # run on the worker, without a container
 
 
