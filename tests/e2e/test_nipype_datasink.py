@@ -293,7 +293,7 @@ expression = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     attributes=st.dictionaries(attribute, st.lists(source, min_size=1, max_size=3), min_size=1, max_size=3),
     container=st.sampled_from(["", "sub-01", "g/sub-01", "_x"]),
@@ -328,7 +328,10 @@ def test_the_same_keys_and_bytes_whatever_the_inputs(
             inputs[name].append(str(nipype.folder / stem) if is_folder else file)
     ours = nipype.sink("S3Sink", inputs)
     assume(not any(words in ours[0].get("error", "") for words in REFUSED))
-    assert ours == nipype.sink("DataSink", inputs)
+    said, written = nipype.sink("DataSink", inputs)
+    # A key never begins with /: there DataSink tells of another one than it wrote.
+    said["out_file"] = [re.sub(f"^s3://{BUCKET}/+", f"s3://{BUCKET}/", place) for place in said["out_file"]]
+    assert ours == (said, written)
 
 
 # What DataSink gets wrong
