@@ -61,7 +61,7 @@ def parameters_of(template: Template) -> dict[str, Parameter]:
 
 def _parameter(name: str, spec: Any, words: Sequence[str]) -> Parameter:
     spec = spec if isinstance(spec, Mapping) else {"type": spec}
-    kind, many, choices = _kind(spec["type"])
+    kind, many, choices = parameter_kind(spec["type"])
     return Parameter(
         name,
         kind,
@@ -72,13 +72,13 @@ def _parameter(name: str, spec: Any, words: Sequence[str]) -> Parameter:
     )
 
 
-def _kind(type_: Any) -> tuple[str, bool, tuple[str, ...]]:
+def parameter_kind(type_: Any) -> tuple[str, bool, tuple[str, ...]]:
     """(type name, whether a list, choices) of a CWL type, whether or not it may be null."""
     if isinstance(type_, list):
-        return _kind(next(t for t in type_ if t != "null"))
+        return parameter_kind(next(t for t in type_ if t != "null"))
     if isinstance(type_, Mapping):
         if type_["type"] == "array":
-            kind, _, choices = _kind(type_["items"])
+            kind, _, choices = parameter_kind(type_["items"])
             return kind, True, choices
         if type_["type"] == "enum":
             return (

@@ -16,6 +16,7 @@ LABELS = ("participant", "session", "unit")
 # Names of a dataset workflow's own inputs and of what passes through the tool.
 RESERVED_INPUTS = frozenset({"output", "run", "units", "unit", "unit_context", "unit_output", "unit_run"})
 RESERVED_OUTPUTS = frozenset({"exit_code", "passed_context", "passed_output", "passed_run"})
+NOT_TEMPLATES = (".test", ".contract", ".schema")  # what else lies in jobs/
 BINDING_KINDS = ("dataset", "files", "file", "label")
 
 Where = Mapping[str, Any]
@@ -114,7 +115,7 @@ def folders(extra: Path | None = None) -> list[Path]:
 def names(extra: Path | None = None) -> list[str]:
     """The pipelines that can be run."""
     found = {file.stem for folder in folders(extra) if folder.is_dir() for file in folder.glob("*.yml")}
-    return sorted(name for name in found if name != "schema" and not name.endswith(".test"))
+    return sorted(name for name in found if name != "schema" and not name.endswith(NOT_TEMPLATES))
 
 
 def load(name: str, extra: Path | None = None) -> Template:
@@ -135,7 +136,7 @@ def load(name: str, extra: Path | None = None) -> Template:
 
 def read(file: Path) -> Template:
     """Read and check one job template file."""
-    raw = _validated(file)
+    raw = validated(file, "schema.yml", "JobTemplate")
     for name in ("bind", "outputs", "selection", "choices"):
         if not isinstance(raw.get(name) or {}, dict):
             raise BadInput(f"{file}: {name} is {raw[name]!r}; it must be a map of names")
@@ -172,21 +173,24 @@ def read(file: Path) -> Template:
     return template
 
 
-def _validated(file: Path) -> dict[str, Any]:
+def validated(file: Path, schema: str, kind: str) -> dict[str, Any]:
+    """A YAML file of class `kind`, checked by a schema of jobs/.
+
+    Raises BadInput with what the schema says.
+    """
     from schema_salad.exceptions import SchemaSaladException
     from schema_salad.schema import load_and_validate, load_schema
 
-    loader, names_, _, _ = load_schema(str(assets.path("jobs") / "schema.yml"))
+    what = {"JobTemplate": "job template"}.get(kind, kind.lower())
+    loader, names_, _, _ = load_schema(str(assets.path("jobs") / schema))
     if isinstance(names_, Exception):
         raise names_
     try:
         raw, _ = load_and_validate(loader, names_, str(file), True)
     except (SchemaSaladException, UnicodeDecodeError) as error:
-        raise BadInput(f"{file} is not a valid job template:\n{error}") from error
+        raise BadInput(f"{file} is not a valid {what}:\n{error}") from error
     if not isinstance(raw, dict):
-        raise BadInput(
-            f"{file} is not a valid job template: it must be one map that begins with class: JobTemplate"
-        )
+        raise BadInput(f"{file} is not a valid {what}: it must be one map that begins with class: {kind}")
     return raw
 
 
