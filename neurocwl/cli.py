@@ -92,6 +92,16 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("--attempt", type=int, metavar="N", help="another attempt, 1 for the first")
     _output_command(commands, "cancel", "stop the launch that writes to an output; what is done stays")
 
+    group = _output_command(
+        commands, "group", "gather the results of all units that are done again (a launch does it at its end)"
+    )
+    group.add_argument(
+        "--pipeline", metavar="P", help="another group pipeline than the one that belongs to it"
+    )
+    group.add_argument("--pipeline-dir", type=Path, metavar="DIR", help="a folder of your own")
+    group.add_argument("--no-container", action="store_true", help="run the tool as it is installed here")
+    group.add_argument("--work-dir", type=Path, metavar="DIR", help="temporary files")
+
     pipelines = commands.add_parser(
         "pipelines", help="the pipelines there are", description="the pipelines there are", allow_abbrev=False
     )
@@ -99,14 +109,27 @@ def parser() -> argparse.ArgumentParser:
     pipelines.add_argument(
         "verb",
         nargs="?",
-        choices=("list", "show", "build", "export"),
+        choices=("list", "show", "build", "export", "drift"),
         default="list",
-        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed, for other engines",
+        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed, for other engines; drift NAME: what its program's own argument parser and its CWL tool no longer agree on",
     )
     pipelines.add_argument("name", nargs="?", metavar="NAME|DIR")
     pipelines.add_argument(
         "--pipeline-dir", type=Path, metavar="DIR", help="a folder of your own with jobs/ and cwl/"
     )
+    drift = pipelines.add_argument_group("drift")
+    drift.add_argument(
+        "--version",
+        metavar="V",
+        help="the program's version: 1.2.3, 1.2.* for the newest 1.2, or latest [the one that the CWL tool names]",
+    )
+    drift.add_argument(
+        "--python",
+        type=Path,
+        metavar="PYTHON",
+        help="a Python that has the program, instead of an install that is thrown away",
+    )
+    drift.add_argument("--json", action="store_true", help="as JSON: a stable, documented form")
 
     demo = commands.add_parser(
         "demo",
@@ -148,6 +171,18 @@ def _dataset_options(noun: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="a YAML or JSON file with parameters of the pipeline (CWL inputs)",
+    )
+    noun.add_argument(
+        "--after",
+        nargs="+",
+        default=[],
+        metavar="OUT",
+        help="build on the results of an earlier launch: units that are done there, and their files by receipt",
+    )
+    noun.add_argument(
+        "--require-preflight",
+        metavar="OUT",
+        help="leave out units whose images an earlier check found broken, or has not seen",
     )
     noun.add_argument(
         "--fs-license-file",

@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         "verify": _verify,
         "logs": _logs,
         "cancel": _cancel,
+        "group": _group,
         "pipelines": _pipelines,
         "demo": _demo,
     }
@@ -114,7 +115,7 @@ def _launch(arguments: argparse.Namespace) -> int:
         command=["neurocwl", *arguments.words],
         keep_work=arguments.keep_work_dir,
     )
-    if not made.of(plan.READY):
+    if not made.of(plan.READY) and not launch.group_is_due(prepared.request, output):
         print("nothing to run: every unit is done or lacks files", file=sys.stderr)
         launch.record(made, prepared.request, prepared.dataset, output, means)
         return 0 if not made.of(plan.INCOMPLETE) else 1
@@ -125,7 +126,7 @@ def _launch(arguments: argparse.Namespace) -> int:
     show.next_steps(final)
     if final.run.status != "finished":
         return 130
-    selected = {u.unit.name for u in made.units}
+    selected = {u.unit.name for u in made.units} | {template.GROUP}
     return 0 if all(u.status == status.DONE for u in final.units if u.unit in selected) else 1
 
 
@@ -237,10 +238,41 @@ def _cancel(arguments: argparse.Namespace) -> int:
     return 3
 
 
+def _group(arguments: argparse.Namespace) -> int:
+    from neurocwl import group, launch
+
+    ours = access(arguments)
+    output = open_location(arguments.output, ours)
+    parent = runs.latest(output)
+    if arguments.pipeline:
+        chosen: template.Template | None = template.load(arguments.pipeline, arguments.pipeline_dir)
+    else:
+        chosen = group.template_of(template.load(parent.pipeline, arguments.pipeline_dir))
+    if chosen is None or chosen.unit != template.GROUP:
+        raise BadInput(
+            f"{output.url}: {parent.pipeline} wrote there, which has no group stage; name one with --pipeline"
+            if chosen is None
+            else f"--pipeline {chosen.pipeline}: its unit is {chosen.unit}; neurocwl group runs those of unit group"
+        )
+    means = launch.Means(
+        access=ours,
+        dataset_access=ours,
+        parameters={},
+        licence=None,
+        container=not arguments.no_container,
+        work_dir=_work_dir(arguments.work_dir),
+        command=["neurocwl", *arguments.words],
+    )
+    final = launch.group(chosen, output, means, parent, lambda line: print(line, file=sys.stderr))
+    show.status(final, stream=sys.stdout)
+    done = {unit.unit for unit in final.units if unit.status == status.DONE}
+    return 130 if final.run.status != "finished" else 0 if template.GROUP in done else 1
+
+
 def _pipelines(arguments: argparse.Namespace) -> int:
     from neurocwl import export
 
-    if arguments.verb in ("show", "build", "export") and not arguments.name:
+    if arguments.verb != "list" and not arguments.name:
         raise BadInput(
             f"neurocwl pipelines {arguments.verb}: {'DIR' if arguments.verb == 'export' else 'NAME'} is missing"
         )
@@ -249,6 +281,8 @@ def _pipelines(arguments: argparse.Namespace) -> int:
             print(line)
     elif arguments.verb == "build":
         print(export.build(template.load(arguments.name, arguments.pipeline_dir)))
+    elif arguments.verb == "drift":
+        return _drift(arguments)
     elif arguments.verb == "show":
         show.pipeline(template.load(arguments.name, arguments.pipeline_dir))
     else:
@@ -256,6 +290,17 @@ def _pipelines(arguments: argparse.Namespace) -> int:
             [template.load(name, arguments.pipeline_dir) for name in template.names(arguments.pipeline_dir)]
         )
     return 0
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    from neurocwl import drift
+
+    if arguments.python and arguments.version:
+        raise BadInput("--version and --python exclude each other: a Python has the version that it has")
+    chosen = template.load(arguments.name, arguments.pipeline_dir)
+    report = drift.report(chosen, arguments.version, arguments.python)
+    print(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) if arguments.json else str(report))
+    return 1 if report.breaking else 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from neurocwl import cliparser, pyenv
+from neurocwl import assets, cliparser, pyenv
 from neurocwl.cliparser import Parser
 from neurocwl.errors import BadInput
 from neurocwl.pyenv import Environment
-from neurocwl.template import Template, validated
+from neurocwl.template import Template
 
 LATEST = "latest"
 
@@ -33,13 +34,29 @@ def load(template: Template) -> Contract:
         raise BadInput(
             f"{template.pipeline} has no contract: {file} would say how the parser of its program is had"
         )
-    raw = validated(file, "contract.schema.yml", "Contract")
+    raw = _validated(file)
     maps = {name: raw.get(name) or {} for name in ("environment", "not_offered")}
     for name, value in maps.items():
         if not isinstance(value, dict):
             raise BadInput(f"{file}: {name} is {value!r}; it must be a map of names")
     lists = {name: tuple(raw.get(name) or ()) for name in ("bare", "needs", "stubs")}
     return Contract(raw["package"], raw["parser"], **lists, **maps)
+
+
+def _validated(file: Path) -> dict[str, Any]:
+    from schema_salad.exceptions import SchemaSaladException
+    from schema_salad.schema import load_and_validate, load_schema
+
+    loader, names, _, _ = load_schema(str(assets.path("jobs") / "contract.schema.yml"))
+    if isinstance(names, Exception):
+        raise names
+    try:
+        raw, _ = load_and_validate(loader, names, str(file), True)
+    except (SchemaSaladException, UnicodeDecodeError) as error:
+        raise BadInput(f"{file} is not a valid contract:\n{error}") from error
+    if not isinstance(raw, dict):
+        raise BadInput(f"{file} is not a valid contract: it must be one map that begins with class: Contract")
+    return raw
 
 
 def made_for(template: Template, contract: Contract) -> str:

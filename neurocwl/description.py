@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from neurocwl import __version__
-from neurocwl.receipts import STATE, UnitState
+from neurocwl.receipts import SHARED, UnitState
 from neurocwl.runs import Run
 from neurocwl.storage import Location
 from neurocwl.template import Template
 
 PATH = "dataset_description.json"
-SHARED = f"{STATE}/shared.json"
 BIDS_VERSION = "1.10.0"
 
 

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from neurocwl import contract, pyenv
 from neurocwl.cliparser import Option, Parser
 from neurocwl.parameters import parameter_kind
 from neurocwl.template import Template
@@ -44,8 +46,11 @@ class Report:
         """For --json."""
         return {**asdict(self), "findings": [asdict(f) for f in self.findings], "breaking": self.breaking}
 
-    def lines(self) -> Iterator[str]:
+    def __str__(self) -> str:
         """For people."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
         yield f"{self.package} {self.version} against the CWL tool of {self.pipeline}, made for {self.made_for}:"
         if not self.findings:
             yield "no drift"
@@ -82,6 +87,24 @@ class _Comparison:
         self, what: str, use: _Use | None, option: str, message: str, *, breaking: bool = False
     ) -> None:
         self.findings.append(Finding(what, option, message, breaking, use.input if use else None))
+
+
+def report(template: Template, version: str | None = None, python: Path | None = None) -> Report:
+    """Compare a pipeline's tool with a version of its program: one to install, or the one that a Python has.
+
+    Raises BadInput without a contract, InfrastructureError when the install fails.
+    """
+    agreed = contract.load(template)
+    made_for = contract.made_for(template, agreed)
+    if python:
+        parser, found = contract.read(agreed, python), pyenv.version(python, agreed.package)
+    else:
+        with pyenv.throwaway() as environment:
+            contract.install(agreed, version or made_for, environment)
+            parser = contract.read(agreed, environment.python)
+            found = environment.version(agreed.package)
+    findings = compare(template, parser, agreed.not_offered)
+    return Report(template.pipeline, agreed.package, made_for, found, findings)
 
 
 def compare(template: Template, parser: Parser, not_offered: Mapping[str, str]) -> tuple[Finding, ...]:

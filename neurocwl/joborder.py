@@ -3,14 +3,15 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 from neurocwl.bids import File
+from neurocwl.derivatives import Part
 from neurocwl.parameters import RESOURCES
-from neurocwl.template import DATASET_FOLDER, Binding, Template
+from neurocwl.template import DATASET_FOLDER, OF_RESULTS, Binding, Template, command_line_tools
 from neurocwl.units import Queries, Unit, bound_files, is_set
 
 SHARD_UNITS = 200  # a flat list much longer than this costs a Toil leader quadratic time
@@ -19,6 +20,14 @@ SHARD_FILES = 10_000  # some 100 MB of a Toil leader's memory
 NOT_IN_KEY = ("dataset_description.json", "participants.tsv", "participants.json")
 
 Locate = Callable[[str], str]  # path below the dataset -> location of a CWL File
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session of a participant as a unit of its own, and its files for each field of a record."""
+
+    unit: Unit
+    files_of: Mapping[str, tuple[File, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +44,58 @@ class Order:
     files: int
     size: int  # bytes
     task_key: str
+    parts: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)  # CWL input -> earlier derivatives
+    sessions: Mapping[str, tuple["Session", ...]] = field(default_factory=dict)  # CWL input -> its records
     previous: str | None = None  # tag of the receipt that this run replaces
     rehearsal: str | None = None  # None: no rehearsal; "": a rehearsal; else the fault it rehearses
+
+    def following(self, previous: str | None, rehearsal: str | None) -> "Order":
+        """The same work as the successor of what a receipt (by its tag) says."""
+        return replace(self, previous=previous, rehearsal=rehearsal)
 
     def inputs(self) -> dict[str, Any]:
         """Every bound CWL input with its value."""
         return {name: self._value(name, binding) for name, binding in self.template.bind.items()}
 
     def _value(self, name: str, binding: Binding) -> Any:
-        if binding.kind == "label":
-            unit = self.unit
-            return {"unit": unit.name, "participant": unit.participant, "session": unit.session}[
-                binding.label
+        if binding.kind in OF_RESULTS:
+            found = [part_directory(part) for part in self.parts[name]]
+            return found if self.template.takes_many(name) else found[0] if found else None
+        if binding.kind == "sessions":
+            fields = binding.fields.items()
+            return [
+                {field: _bound(b, s.unit, s.files_of.get(field, ()), self.locate) for field, b in fields}
+                for s in self.sessions[name]
             ]
-        files = self.files_of[name]
-        if binding.kind == "dataset":
-            return directory(DATASET_FOLDER, files, self.locate)
-        objects = [file_object(f, self.locate) for f in files]
-        return objects if binding.kind == "files" else objects[0] if objects else None
+        if binding.kind == "timepoints":
+            there = {part.name for part in self.parts.get(binding.reuse or "", ())}
+            return sorted(there | {s.unit.name for group in self.sessions.values() for s in group})
+        value = _bound(binding, self.unit, self.files_of.get(name, ()), self.locate)
+        if binding.kind == "label" and self.template.takes_many(name):
+            return [] if value is None else [value]
+        return value
 
     def context(self) -> dict[str, Any]:
         """What passes through the tool to stage-out."""
         return {
             "unit": self.unit.name,
-            "participant": self.unit.participant,
+            "participant": self.unit.participant or None,
             "session": self.unit.session,
             "task_key": self.task_key,
             "previous": self.previous,
             "rehearsal": self.rehearsal,
         }
+
+    def given(self) -> list[tuple[str, int, str]]:
+        """(URL, size in bytes, ETag) of every file that the unit is given."""
+        files = {f.path: f for group in self.files_of.values() for f in group}.values()
+        earlier = [
+            (part.location.file_url(entry.path), entry.size, entry.etag)
+            for parts in self.parts.values()
+            for part in parts
+            for _, entry in part.files
+        ]
+        return [(self.locate(f.path), f.size, f.etag) for f in files] + earlier
 
     def record(self) -> dict[str, Any]:
         """The scatter element."""
@@ -74,15 +106,23 @@ class Order:
 
         access: sign and requester_pays, as toolwrappers/stage_in.py takes them.
         """
-        inputs = self.inputs()
-        labels = {name: value for name, value in inputs.items() if name not in self.files_of}
-        wanted = {
+        brought = {*self.files_of, *self.parts}
+        labels = {name: value for name, value in self.inputs().items() if name not in brought}
+        wanted: dict[str, Any] = {
             name: {
                 "folder": DATASET_FOLDER if self.template.bind[name].kind == "dataset" else "",
                 "files": [(self.locate(f.path), self._place(name, f), f.size) for f in files],
             }
             for name, files in self.files_of.items()
         }
+        for name, parts in self.parts.items():  # earlier derivatives are our own: read signed
+            files = [
+                (part.location.file_url(entry.path), f"{part.name}/{path}", entry.size)
+                for part in parts
+                for path, entry in part.files
+            ]
+            own = {"sign": True, "requester_pays": False}
+            wanted[name] = {"folder": "", "files": files, "access": own}
         request = json.dumps({"access": dict(access), "inputs": wanted}, ensure_ascii=False)
         return {"context": self.context(), **labels, "request": request}
 
@@ -101,6 +141,16 @@ class Common:
     namespaces: Mapping[str, str] = field(default_factory=lambda: {"s3": "s3:"})
 
 
+def _bound(binding: Binding, unit: Unit, files: Sequence[File], locate: Locate) -> Any:
+    """The CWL value of a label, or of files of the dataset."""
+    if binding.kind == "label":
+        return {"unit": unit.name, "participant": unit.participant, "session": unit.session}[binding.label]
+    if binding.kind == "dataset":
+        return directory(DATASET_FOLDER, [(f.path, locate(f.path), f.size) for f in files])
+    objects = [file_object(locate(f.path), f.path, f.size) for f in files]
+    return objects if binding.kind == "files" else objects[0] if objects else None
+
+
 def order(
     unit: Unit,
     template: Template,
@@ -109,35 +159,96 @@ def order(
     parameters: Mapping[str, Any],
     queries: Queries | None,
     fingerprint: str,
+    parts: Mapping[str, tuple[Part, ...]] | None = None,
 ) -> Order:
     """The CWL inputs of one unit. fingerprint: what besides the files decides its results."""
     files_of: dict[str, tuple[File, ...]] = {}
+    sessions: dict[str, tuple[Session, ...]] = {}
     for name in template.file_inputs:
         binding = template.bind[name]
-        if binding.when and not is_set(parameters.get(binding.when)):
+        if not applies(binding, parameters):
             files_of[name] = ()
+        elif binding.kind == "sessions":
+            there = {part.name for part in (parts or {}).get(binding.reuse or "", ())}
+            found = _sessions(unit, binding, queries)
+            sessions[name] = tuple(s for s in found if s.unit.name not in there)
+            files_of[name] = tuple(f for s in sessions[name] for files in s.files_of.values() for f in files)
         else:
             own = bound_files(unit, binding, queries)
             files_of[name] = (*root_files, *own) if binding.kind == "dataset" else own
-    distinct = {f.path: f for files in files_of.values() for f in files}.values()
-    key = _digest(
-        [fingerprint, unit.name, *((f.path, f.size, f.etag) for f in distinct if f.path not in NOT_IN_KEY)]
-    )
-    return Order(unit, template, locate, files_of, len(distinct), sum(f.size for f in distinct), key)
-
-
-def file_object(file: File, locate: Locate) -> dict[str, Any]:
-    """A CWL File with its size, so that no engine asks for it."""
-    return {
-        "class": "File",
-        "location": locate(file.path),
-        "basename": file.path.rpartition("/")[2],
-        "size": file.size,
+    chosen = {
+        name: tuple((parts or {}).get(name, ())) if applies(template.bind[name], parameters) else ()
+        for name in template.result_inputs
     }
+    distinct = {f.path: f for files in files_of.values() for f in files}.values()
+    earlier = [
+        (name, part.name, path, entry.size, entry.etag)
+        for name, group in chosen.items()
+        for part in group
+        for path, entry in part.files
+        if path not in NOT_IN_KEY
+    ]
+    content = [(f.path, f.size, f.etag) for f in distinct if f.path not in NOT_IN_KEY]
+    key = _digest([fingerprint, unit.name, *content, *earlier])
+    count = len(distinct) + sum(len(part.files) for group in chosen.values() for part in group)
+    size = sum(f.size for f in distinct) + sum(entry[3] for entry in earlier)
+    return Order(unit, template, locate, files_of, count, size, key, chosen, sessions)
 
 
-def directory(name: str, files: Iterable[File], locate: Locate) -> dict[str, Any]:
-    """A CWL Directory literal that holds files at their paths."""
+def with_parts(one: Order, name: str, parts: Sequence[Part]) -> Order:
+    """The same work with more of it there already: its task key stays."""
+    there = {part.name for part in one.parts[name]}
+    more = tuple(part for part in parts if part.name not in there)
+    there |= {part.name for part in more}
+    sessions = {
+        key: tuple(s for s in group if s.unit.name not in there)
+        if one.template.bind[key].reuse == name
+        else group
+        for key, group in one.sessions.items()
+    }
+    files_of = dict(one.files_of)
+    for key, group in sessions.items():
+        files_of[key] = tuple(f for s in group for files in s.files_of.values() for f in files)
+    parts_of = {**one.parts, name: (*one.parts[name], *more)}
+    return replace(one, parts=parts_of, sessions=sessions, files_of=files_of)
+
+
+def applies(binding: Binding, parameters: Mapping[str, Any]) -> bool:
+    """Whether a binding is in force with these parameters."""
+    if binding.unless and is_set(parameters.get(binding.unless)):
+        return False
+    return not binding.when or is_set(parameters.get(binding.when))
+
+
+def _sessions(unit: Unit, binding: Binding, queries: Queries | None) -> list[Session]:
+    """The sessions of a participant that have files for the record; the others are left out."""
+    found = []
+    for label in sorted({f.session for f in unit.files if f.session is not None}):
+        files = tuple(f for f in unit.files if f.session == label)
+        session = Unit(f"{unit.name}_ses-{label}", unit.participant, label, files)
+        bound = {
+            name: bound_files(session, field, queries)
+            for name, field in binding.fields.items()
+            if field.kind != "label"
+        }
+        if all(bound.values()):
+            found.append(Session(session, bound))
+    return found
+
+
+def part_directory(part: Part) -> dict[str, Any]:
+    """Earlier derivatives as a CWL Directory."""
+    files = [(path, part.location.file_url(entry.path), entry.size) for path, entry in part.files]
+    return directory(part.name, files)
+
+
+def file_object(location: str, path: str, size: int) -> dict[str, Any]:
+    """A CWL File with its size, so that no engine asks for it."""
+    return {"class": "File", "location": location, "basename": path.rpartition("/")[2], "size": size}
+
+
+def directory(name: str, files: Iterable[tuple[str, str, int]]) -> dict[str, Any]:
+    """A CWL Directory literal that holds files - (path in it, location, size in bytes) - at their paths."""
     root: dict[str, Any] = {"class": "Directory", "basename": name, "listing": []}
     known = {"": root}
 
@@ -148,8 +259,8 @@ def directory(name: str, files: Iterable[File], locate: Locate) -> dict[str, Any
             folder(parent)["listing"].append(known[path])
         return known[path]
 
-    for file in files:
-        folder(file.path.rpartition("/")[0])["listing"].append(file_object(file, locate))
+    for path, location, size in files:
+        folder(path.rpartition("/")[0])["listing"].append(file_object(location, path, size))
     return root
 
 
@@ -157,13 +268,27 @@ def fingerprint(
     template: Template, image: str, parameters: Mapping[str, Any], queries: Queries | None
 ) -> str:
     """What besides the input files decides a unit's results: the tool, its image and the parameters."""
-    meaning = {key: value for key, value in template.tool.items() if key not in ("label", "doc", "hints")}
-    scripts = list(_scripts(template))
-    chosen = {name: _content(value) for name, value in parameters.items() if name not in RESOURCES}
-    bind = {name: [b.kind, dict(b.where), b.label, b.query, b.when] for name, b in template.bind.items()}
+    processes = [(template.tool, template.tool_file)]
+    if template.tool["class"] == "Workflow":
+        processes += command_line_tools(template.tool, template.tool_file)
+    meanings = [
+        {key: value for key, value in process.items() if key not in ("label", "doc", "hints")}
+        for process, _ in processes
+    ]
+    scripts = [text for process, file in processes for text in _scripts(process, file)]
+    # What an input of earlier derivatives holds goes into the key file by file, wherever it lies.
+    left_out = {*RESOURCES, *template.bind}
+    chosen = {name: _content(value) for name, value in parameters.items() if name not in left_out}
+    bind = {name: _meaning(binding) for name, binding in template.bind.items()}
     return _digest(
-        [template.pipeline, _undocumented(meaning), scripts, image, chosen, dict(queries or {}), bind]
+        [template.pipeline, _undocumented(meanings), scripts, image, chosen, dict(queries or {}), bind]
     )
+
+
+def _meaning(binding: Binding) -> list[Any]:
+    known = [binding.kind, dict(binding.where), binding.label, binding.query, binding.when]
+    fields = {name: _meaning(field) for name, field in binding.fields.items()}
+    return [*known, *([binding.unless] if binding.unless else []), *([fields] if fields else [])]
 
 
 def _content(value: Any) -> Any:
@@ -183,20 +308,20 @@ def _content(value: Any) -> Any:
     return {**rest, "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None}
 
 
-def _scripts(template: Template) -> Iterator[str]:
-    """The text of every script that the tool brings along."""
+def _scripts(process: Mapping[str, Any], file: Path) -> Iterator[str]:
+    """The text of every script that a tool brings along."""
 
     def walk(value: Any) -> Iterator[str]:
         if isinstance(value, Mapping):
             if set(value) == {"$include"}:
-                yield (template.tool_file.parent / value["$include"]).read_text(encoding="utf-8")
+                yield (file.parent / value["$include"]).read_text(encoding="utf-8")
             for item in value.values():
                 yield from walk(item)
         elif isinstance(value, list):
             for item in value:
                 yield from walk(item)
 
-    yield from walk(template.tool)
+    yield from walk(process)
 
 
 def _undocumented(value: Any) -> Any:
@@ -224,11 +349,12 @@ def job_order(
 ) -> dict[str, Any]:
     """The CWL input object of one shard. stage_in: how a step of the workflow's own reaches the files."""
     licence = {template.licence: dict(common.licence)} if template.licence and common.licence else {}
+    given = {*template.bind, *template.fixed}  # unit by unit, or by the workflow
     return {
         "$namespaces": dict(common.namespaces),
         "output": common.output,
         "run": common.run,
-        **common.parameters,
+        **{name: value for name, value in common.parameters.items() if name not in given},
         **licence,
         "units": [one.record_for_stage_in(stage_in) if stage_in else one.record() for one in orders],
     }

@@ -27,15 +27,17 @@ from neurocwl import (
     toil,
     workflow,
 )
+from neurocwl import group as grouping
 from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
 from neurocwl.plan import READY, Plan, Request
 from neurocwl.progress import Display, display, throttled
-from neurocwl.receipts import UNITS, read_receipt, read_states
+from neurocwl.receipts import SHARED, UNITS, UnitState, read_receipt, read_states
 from neurocwl.runs import RUNS, Run
 from neurocwl.s3 import Access
 from neurocwl.storage import Location
-from neurocwl.template import Template
+from neurocwl.template import GROUP, Template, image_of
+from neurocwl.units import Selection
 
 LOOK = 2.0  # seconds between two looks at the containers that run
 SHARE = 10.0  # seconds between two notes of them at the output
@@ -53,6 +55,7 @@ class Means:
     work_dir: Path
     command: Sequence[str]
     keep_work: bool = False
+    always_stage_in: bool = False
 
     def stage_in(self, dataset: Location) -> dict[str, bool] | None:
         """How a step of the workflow's own reads the dataset, where Toil's own reading does not do.
@@ -60,6 +63,8 @@ class Means:
         Toil signs, pays for nothing, and cuts keys at # and ?.
         """
         access, url = self.dataset_access, dataset.file_url("")
+        if self.always_stage_in:  # many small files, which Toil would fetch one after the other
+            return {"sign": self.access.sign, "requester_pays": self.access.requester_pays}
         if access.sign and not access.requester_pays and not (url.startswith("s3://") and {*"#?"} & {*url}):
             return None
         return {"sign": access.sign, "requester_pays": access.requester_pays}
@@ -81,10 +86,8 @@ def launch(
     asked, told = machine.resources(request.template, means.parameters, here, request.rehearsal)
     for line in told:
         say(line)
-    if means.container:
-        prepare_image(request.image, say)
-    else:
-        check_installed(request.template)
+    if plan.of(READY):
+        _prepare_tools(request, means, say)
     run = _run(plan, request, means, asked, output)
     stop = _Stop(say)
     folder = _work_folder(means.work_dir, run)
@@ -106,6 +109,7 @@ def launch(
                     folder,
                     stop,
                 )
+                _run_group(request, run, output, means, folder, stop, say)
             except BaseException as error:
                 stop.broken(error)
                 raise
@@ -121,6 +125,109 @@ def launch(
         else:
             shutil.rmtree(folder, ignore_errors=True)
     return status.read(output, run)
+
+
+def group(
+    chosen: Template, output: Location, means: Means, parent: Run, say: Callable[[str], None]
+) -> status.Status:
+    """Run the group stage of an output again, whether it is due or not; returns the true state of all.
+
+    Raises as launch does; BadInput when no unit is done.
+    """
+    request = Request(chosen, Selection(), {}, chosen.image, parent.rehearsal)
+    due = grouping.due(
+        chosen, output, {**read_states(output), GROUP: UnitState(None)}, rehearsal=parent.rehearsal
+    )
+    if due is None:
+        raise BadInput(f"{output.url}: no unit is done whose results {chosen.pipeline} would gather")
+    now = runs.now()
+    planned = {"unit": GROUP, "participant": None, "session": None, "status": READY, "reason": ""}
+    run = dataclasses.replace(
+        parent, run=runs.new_id(), neurocwl=__version__, status="running", started=now, ended=None,
+        host=socket.gethostname(), command=list(means.command), units=[planned], message="",
+    )  # fmt: skip
+    stop = _Stop(say)
+    folder = _work_folder(means.work_dir, run)
+    try:
+        with lease.held(output, run.run, stop), stop.on_signals():
+            runs.write(output, run)
+            try:
+                _run_group(request, run, output, means, folder, stop, say, again=True)
+            except BaseException as error:
+                stop.broken(error)
+                raise
+            finally:
+                containers.end("neurocwl.run", run.run)
+                run = dataclasses.replace(run, status=stop.status, ended=runs.now(), message=stop.reason)
+                runs.write(output, run)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return status.read(output, run)
+
+
+def group_is_due(request: Request, output: Location) -> bool:
+    """Whether the results of the units have changed since they were gathered."""
+    chosen = grouping.template_of(request.template)
+    return chosen is not None and (
+        grouping.due(chosen, output, read_states(output), rehearsal=request.rehearsal) is not None
+    )
+
+
+def _run_group(
+    request: Request,
+    run: Run,
+    output: Location,
+    means: Means,
+    folder: Path,
+    stop: "_Stop",
+    say: Callable[[str], None],
+    *,
+    again: bool = False,
+) -> None:
+    """Gather the results of all units that are done, when they have changed since."""
+    chosen = request.template if request.template.unit == GROUP else grouping.template_of(request.template)
+    if chosen is None or stop.is_set():
+        return
+    states = read_states(output)
+    due = grouping.due(chosen, output, states, rehearsal=request.rehearsal)
+    if due is None and again:
+        before = states[GROUP].receipt
+        due = grouping.due(chosen, output, {**states, GROUP: UnitState(None)}, rehearsal=request.rehearsal)
+        due = due.following(before.tag if before else None, due.rehearsal) if due else None
+    if due is None:
+        return
+    say(f"{chosen.label} ({chosen.pipeline}), over all units that are done")
+    asked, told = machine.resources(chosen, chosen.fixed, machine.here(means.work_dir), False)
+    for line in told:
+        say(line)
+    own = Request(chosen, request.selection, chosen.fixed, chosen.image, request.rehearsal)
+    _prepare_tools(own, means, say)
+    place = folder / GROUP
+    place.mkdir()
+    _run_shards(
+        [due],
+        own,
+        dataclasses.replace(run, resources=asked),
+        output,
+        output,
+        dataclasses.replace(means, parameters=chosen.fixed, licence=None, always_stage_in=True),
+        place,
+        stop,
+        GROUP,
+    )
+
+
+def _prepare_tools(request: Request, means: Means, say: Callable[[str], None]) -> None:
+    """Have every image, or every command, that the tools of a pipeline need."""
+    if not means.container:
+        check_installed(request.template)
+        return
+    own = request.template.image
+    for image in {
+        request.image if image == own else image for image in map(image_of, request.template.tools)
+    }:
+        if image:
+            prepare_image(image, say)
 
 
 def record(plan: Plan, request: Request, dataset: Location, output: Location, means: Means) -> status.Status:
@@ -166,7 +273,7 @@ def _clear_rehearsal(output: Location, say: Callable[[str], None]) -> None:
             paths += [written.path for written in receipt.manifest] + list(receipt.shared)
             paths += [entry.path for entry in output.entries(f"{UNITS}{unit}/")]
     if paths:
-        found = sorted({*paths, description.PATH, description.SHARED} - real)
+        found = sorted({*paths, description.PATH, SHARED} - real)
         say(f"removing the {len(found)} files of the rehearsal at {output.url}")
         # receipts last: until then they say what is left to remove
         output.delete([path for path in found if not path.endswith("/receipt.json")])
@@ -191,14 +298,15 @@ def check_installed(template: Template) -> None:
 
     Raises BadInput.
     """
-    command = template.tool.get("baseCommand")
-    first = command if isinstance(command, str) else (command or [""])[0]
-    if not first:
-        raise BadInput(
-            f"--no-container: {template.pipeline} is started by its image's entry point; it needs the container"
-        )
-    if shutil.which(first) is None:
-        raise BadInput(f"--no-container: {first} is not installed here (not on PATH)")
+    for tool in template.tools:
+        command = tool.get("baseCommand")
+        first = command if isinstance(command, str) else (command or [""])[0]
+        if not first:
+            raise BadInput(
+                f"--no-container: {template.pipeline} is started by its image's entry point; it needs the container"
+            )
+        if shutil.which(first) is None:
+            raise BadInput(f"--no-container: {first} is not installed here (not on PATH)")
 
 
 class _Stop(threading.Event):
@@ -261,8 +369,16 @@ def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], o
         rehearsal=request.rehearsal,
         parameters=means.parameters,
         resources=asked,
-        units=[unit.as_dict() for unit in plan.units],
+        units=[*(unit.as_dict() for unit in plan.units), *_group_unit(request)],
     )
+
+
+def _group_unit(request: Request) -> list[dict[str, Any]]:
+    """The group stage as a unit of the run."""
+    if request.template.group is None:
+        return []
+    reason = "when the others are through"
+    return [{"unit": GROUP, "participant": None, "session": None, "status": READY, "reason": reason}]
 
 
 def _run_shards(
@@ -274,8 +390,15 @@ def _run_shards(
     means: Means,
     folder: Path,
     stop: _Stop,
+    stage: str = "",
 ) -> None:
-    """One Toil workflow per shard, one after the other; each one's files go to the output as well."""
+    """One Toil workflow per shard, one after the other; each one's files go to the output as well.
+
+    stage: what the files are called by when they are not the units' own.
+    """
+    if not orders:
+        return
+    home, suffix = f"{RUNS}{run.run}/", f"-{stage}" if stage else ""
     image = request.image if request.image != request.template.image else None
     stage_in = means.stage_in(dataset)
     document = workflow.dataset_workflow(
@@ -287,7 +410,7 @@ def _run_shards(
         rehearsal=request.rehearsal,
     )
     text = cwlfile.as_json(document).encode()
-    output.write(f"{RUNS}{run.run}/workflow.cwl", text)
+    output.write(f"{home}workflow{suffix}.cwl", text)
     common = Common(output.url, run.run, {**means.parameters, **run.resources}, means.licence)
     with display(len(orders)) as shown:
         for number, shard in enumerate(shards(orders), start=1):
@@ -298,7 +421,9 @@ def _run_shards(
             (place / "workflow.cwl").write_bytes(text)
             content = as_json(job_order(shard, request.template, common, stage_in))
             (place / "job-order.json").write_bytes(content)
-            output.write(f"{RUNS}{run.run}/job-order-{number:03}.json", content)
+            name = stage or f"{number:03}"
+            output.write(f"{home}job-order-{name}.json", content)
+            runs.write_inputs(output, run.run, name, {one.unit.name: one.given() for one in shard})
             leader = toil.Leader(
                 place / "workflow.cwl",
                 place / "job-order.json",
@@ -310,7 +435,7 @@ def _run_shards(
                 code = _follow(leader, shard, run, output, shown, stop)
             finally:
                 if leader.log.exists():
-                    output.write(f"{RUNS}{run.run}/leader-{number:03}.log", leader.log.read_bytes())
+                    output.write(f"{home}leader-{name}.log", leader.log.read_bytes())
             if code != 0 and not stop.is_set():
                 _explain(leader, shard, run, output, shown)
 

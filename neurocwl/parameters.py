@@ -50,8 +50,12 @@ class Parameter:
 
 
 def parameters_of(template: Template) -> dict[str, Parameter]:
-    """The parameters of a pipeline, in the order of its CWL file."""
-    hidden = {*template.bind, *template.selection.values(), template.licence}
+    """The parameters of a pipeline, in the order of its CWL file.
+
+    An input of earlier derivatives is one, too: the user names their place, the units get their parts.
+    """
+    places = {name for name, binding in template.bind.items() if binding.kind == "derivatives"}
+    hidden = {*template.bind, *template.selection.values(), *template.fixed, template.licence} - places
     return {
         name: _parameter(name, spec, template.choices.get(name, ()))
         for name, spec in template.tool["inputs"].items()
@@ -236,16 +240,15 @@ def _as_cwl(parameter: Parameter, value: Any, base: Path | None = None) -> Any:
 
 
 def path_object(kind: str, value: str, option: str) -> dict[str, Any]:
-    """A CWL File or Directory for a path or an s3:// URL; an option's NAME=PATH gives its basename.
+    """A CWL File or Directory for a path or an s3:// URL; an option's NAME=PATH (or URL) gives its basename.
 
     Raises BadInput for a path that does not exist.
     """
-    if value.startswith("s3://"):
-        return {
-            "class": kind,
-            "location": value.rstrip("/"),
-            "basename": value.rstrip("/").rpartition("/")[2],
-        }
+    named, _, url = value.partition("=")
+    if value.startswith("s3://") or (url.startswith("s3://") and "/" not in named):
+        place = (value if value.startswith("s3://") else url).rstrip("/")
+        last = place.rpartition("/")[2] if value.startswith("s3://") else named
+        return {"class": kind, "location": place, "basename": last}
     name, _, path = value.partition("=") if "=" in value and not Path(value).exists() else ("", "", value)
     file = Path(path).expanduser().absolute()
     if not (file.is_dir() if kind == "Directory" else file.is_file()):
@@ -253,6 +256,13 @@ def path_object(kind: str, value: str, option: str) -> dict[str, Any]:
             f"{option} {value}: there is no such {'folder' if kind == 'Directory' else 'file'} ({file})"
         )
     return {"class": kind, "location": "file://" + quote(str(file)), "basename": name or file.name}
+
+
+def place_object(template: Template, name: str, url: str) -> Any:
+    """The value of an input of earlier derivatives that lie at a place."""
+    kind, option = "Directory", "--after"
+    value = path_object(kind, url, option)
+    return [value] if template.takes_many(name) else value
 
 
 def check(template: Template, values: Mapping[str, Any]) -> None:

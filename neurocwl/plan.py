@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurocwl.bids import Dataset, Entry, Problem
+from neurocwl.derivatives import Earlier, Part, lacking, parts_of, resumed
 from neurocwl.errors import BadInput
-from neurocwl.joborder import Order, fingerprint, order
+from neurocwl.joborder import Order, applies, fingerprint, order, with_parts
+from neurocwl.preflight import Preflight
 from neurocwl.receipts import UnitState
 from neurocwl.storage import Location
-from neurocwl.template import Template
+from neurocwl.template import GROUP, Template
 from neurocwl.units import Selection, Unit, select
 
 READY, DONE, INCOMPLETE = "ready", "done", "incomplete"
@@ -81,6 +83,10 @@ class Request:
     rehearsal: bool = False
     faults: Mapping[str, str] | None = None  # unit -> fault, in a rehearsal
     rerun: bool = False  # run what is done as well
+    earlier: Mapping[str, tuple[Earlier, ...]] = field(
+        default_factory=dict
+    )  # CWL input -> what units build on
+    preflight: Preflight | None = None
 
 
 def make(
@@ -96,11 +102,14 @@ def make(
     Raises BadInput when the output belongs to another pipeline or mixes a rehearsal with real results.
     """
     template = request.template
+    if template.unit == GROUP:
+        raise BadInput(f"{template.pipeline} runs over the results at an output: neurocwl group OUT")
     units = select(dataset, template, request.selection, request.parameters)
     _check_output(output, request, states)
     mark = fingerprint(template, request.image, request.parameters, request.selection.queries)
     planned = []
-    for unit in units:
+    for found in units:
+        unit = _looked_at(found, request)
         state = states.get(unit.name, UnitState(None))
         one = order(
             unit,
@@ -110,24 +119,58 @@ def make(
             request.parameters,
             request.selection.queries,
             mark,
+            _parts(unit, request),
         )
-        one = _with_history(one, state, request)
+        one = _with_history(one, state, request, output)
+        if request.preflight and not unit.missing:
+            files = {f.path: f for files in one.files_of.values() for f in files}.values()
+            why = request.preflight.objection(unit, [(f, location.file_url(f.path)) for f in files])
+            one = replace(one, unit=replace(unit, missing=(why,) if why else ()))
         planned.append(PlannedUnit(one, *_decide(one, state, request)))
-    gone = sorted(set(states) - {u.name for u in units}) if _everything(request.selection) else []
+    gone = sorted(set(states) - {u.name for u in units} - {GROUP}) if _everything(request.selection) else []
     withdrawn = [
         Problem(name, "WITHDRAWN", "has results at the output but is not in the dataset") for name in gone
     ]
-    found = {(p.path, p.code): p for p in (*dataset.problems, *problems, *_twins(dataset), *withdrawn)}
+    told = {(p.path, p.code): p for p in (*dataset.problems, *problems, *_twins(dataset), *withdrawn)}
     return Plan(
-        location.url, output.url if output else None, template.pipeline, tuple(planned), tuple(found.values())
+        location.url, output.url if output else None, template.pipeline, tuple(planned), tuple(told.values())
     )
 
 
-def _with_history(one: Order, state: UnitState, request: Request) -> Order:
+def _looked_at(unit: Unit, request: Request) -> Unit:
+    """The unit with what it lacks of earlier derivatives."""
+    if unit.missing:
+        return unit
+    bind = request.template.bind
+    optional = {binding.reuse for binding in bind.values()}
+    missing = [
+        lacking(name, bind[name], earlier, unit)
+        for name, earlier in request.earlier.items()
+        if name not in optional and applies(bind[name], request.parameters)
+    ]
+    return replace(unit, missing=tuple(reason for reason in missing if reason))
+
+
+def _parts(unit: Unit, request: Request) -> dict[str, tuple[Part, ...]]:
+    bind = request.template.bind
+    return {name: parts_of(bind[name], earlier, unit) for name, earlier in request.earlier.items()}
+
+
+def _with_history(one: Order, state: UnitState, request: Request, output: Location | None) -> Order:
     fault = (request.faults or {}).get(one.unit.name, "")
     previous = state.receipt.tag if state.receipt else None
     rehearsal = fault if request.rehearsal else None
-    return replace(one, previous=previous, rehearsal=rehearsal)
+    one = one.following(previous, rehearsal)
+    receipt = state.receipt
+    if output is None or receipt is None or receipt.status == DONE or receipt.task_key != one.task_key:
+        return one
+    if receipt.rehearsal != request.rehearsal:
+        return one
+    for name, binding in request.template.bind.items():
+        wanted = binding.derivatives
+        if wanted and wanted.expect:
+            one = with_parts(one, name, resumed(wanted, output, receipt))
+    return one
 
 
 def _decide(one: Order, state: UnitState, request: Request) -> tuple[str, str]:
@@ -139,7 +182,7 @@ def _decide(one: Order, state: UnitState, request: Request) -> tuple[str, str]:
     if state.staging is not None:
         return READY, "an earlier attempt was cut off"
     if receipt is None:
-        return READY, ""
+        return READY, "; ".join(one.unit.notes)
     if receipt.rehearsal and not request.rehearsal:
         return READY, "rehearsed"
     if receipt.status != DONE:
@@ -152,9 +195,9 @@ def _decide(one: Order, state: UnitState, request: Request) -> tuple[str, str]:
 
 
 def _check_output(output: Location | None, request: Request, states: Mapping[str, UnitState]) -> None:
-    for state in states.values():
+    for unit, state in states.items():
         receipt = state.receipt
-        if output is None or receipt is None:
+        if output is None or receipt is None or unit == GROUP:
             continue
         if receipt.pipeline != request.template.pipeline:
             raise BadInput(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neurocwl import parameters, plan, template
+from neurocwl import derivatives, parameters, plan, preflight, runs, template
 from neurocwl.bids import Problem
 from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.filters import read_filter_file
@@ -96,9 +96,22 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
             f"--output {output.url} lies among the raw data; write to {location.url}/derivatives/{chosen.pipeline} or elsewhere"
         )
     values, selection = _values(arguments, chosen)
+    after = {name: open_location(url, ours) for name, url in _after(arguments, chosen, ours)}
+    values |= {name: parameters.place_object(chosen, name, there.url) for name, there in after.items()}
+    parameters.check(chosen, values)
     rehearsing = bool(getattr(arguments, "rehearse", False))
     image = arguments.image or (chosen.rehearsal if rehearsing else None) or chosen.image
-    request = PlanRequest(chosen, selection, values, image, rehearsing, _faults(arguments), arguments.rerun)
+    request = PlanRequest(
+        chosen,
+        selection,
+        values,
+        image,
+        rehearsing,
+        _faults(arguments),
+        arguments.rerun,
+        _earlier(chosen, values, ours, rehearsing),
+        _preflight(arguments, ours),
+    )
     entries = plan.entries_of(location)
     ignored = _text(location, ".bidsignore") or ""
     dataset = index(entries, bidsignore=ignored, participants_tsv=_text(location, "participants.tsv"))
@@ -165,7 +178,7 @@ def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, 
         values[chosen.selection["filter"]] = parameters.path_object(
             "File", str(arguments.bids_filter_file), "--bids-filter-file"
         )
-    parameters.check(chosen, values)
+    values |= chosen.fixed
     selection = Selection(
         tuple(arguments.participant_label),
         tuple(arguments.session_label),
@@ -175,6 +188,42 @@ def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, 
         queries,
     )
     return values, selection
+
+
+def _after(arguments: argparse.Namespace, chosen: Template, access: Access) -> list[tuple[str, str]]:
+    """(CWL input, URL) of each output that --after names, by the pipeline that wrote there."""
+    found = []
+    for url in arguments.after:
+        wrote = runs.latest(open_location(url, access)).pipeline
+        found.append((derivatives.input_for(chosen, wrote, url), url))
+    names = [name for name, _ in found]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise BadInput(f"--after {' '.join(arguments.after)}: two outputs for {sorted(twice)[0]}; name one")
+    return found
+
+
+def _earlier(
+    chosen: Template, values: Mapping[str, Any], access: Access, rehearsing: bool
+) -> dict[str, tuple[derivatives.Earlier, ...]]:
+    """What lies at the places of earlier derivatives that the user named, by CWL input."""
+    found = {}
+    for name, binding in chosen.bind.items():
+        if binding.kind == "derivatives" and values.get(name):
+            places = values[name] if isinstance(values[name], list) else [values[name]]
+            found[name] = tuple(
+                derivatives.read(
+                    place["basename"], open_location(place["location"], access), rehearsal=rehearsing
+                )
+                for place in places
+            )
+    return found
+
+
+def _preflight(arguments: argparse.Namespace, access: Access) -> preflight.Preflight | None:
+    if not arguments.require_preflight:
+        return None
+    return preflight.read(open_location(arguments.require_preflight, access), arguments.pipeline_dir)
 
 
 def _faults(arguments: argparse.Namespace) -> dict[str, str]:

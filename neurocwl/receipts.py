@@ -11,6 +11,7 @@ from neurocwl.storage import Location
 
 STATE = ".neurocwl"
 UNITS = f"{STATE}/units/"
+SHARED = f"{STATE}/shared.json"  # size and SHA-256 of files that no unit owns
 READERS = 32  # receipts read at once
 
 

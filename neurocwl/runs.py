@@ -10,6 +10,7 @@ from typing import Any
 from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.receipts import STATE, read_states
 from neurocwl.storage import Location
+from neurocwl.template import GROUP
 
 RUNS = f"{STATE}/runs/"
 
@@ -69,6 +70,35 @@ def read_running(output: Location, run: str) -> list[str]:
         return []
 
 
+def write_inputs(
+    output: Location, run: str, name: str, inputs: Mapping[str, list[tuple[str, int, str]]]
+) -> None:
+    """Record what each unit of a shard (or stage) was given: (URL, size in bytes, ETag) of every file."""
+    lines = [f"{json.dumps(unit)}: {json.dumps(files, ensure_ascii=False)}" for unit, files in inputs.items()]
+    text = "{\n" + ",\n".join(lines) + "\n}\n"
+    output.write(f"{RUNS}{run}/inputs-{name}.json", text.encode())
+
+
+def read_inputs(output: Location, run: str) -> dict[str, list[tuple[str, int, str]]]:
+    """What each unit of a run was given.
+
+    Raises InfrastructureError for a record that cannot be read.
+    """
+    found: dict[str, list[tuple[str, int, str]]] = {}
+    for entry in output.entries(f"{RUNS}{run}/"):
+        if not entry.path.rpartition("/")[2].startswith("inputs-"):
+            continue
+        try:
+            raw = json.loads(output.read(entry.path) or b"{}")
+            found |= {
+                unit: [(str(url), int(size), str(etag)) for url, size, etag in files]
+                for unit, files in raw.items()
+            }
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InfrastructureError(f"{output.url}/{entry.path} is damaged ({error!r})") from error
+    return found
+
+
 def latest(output: Location) -> Run:
     """The last run at an output; one without a run.json when job orders were run by hand alone.
 
@@ -91,7 +121,8 @@ def latest(output: Location) -> Run:
 
 
 def _by_hand(output: Location) -> Run:
-    receipts = [state.receipt for state in read_states(output).values() if state.receipt]
+    states = read_states(output)
+    receipts = [state.receipt for unit, state in states.items() if state.receipt and unit != GROUP]
     if not receipts:
         raise BadInput(f"{output.url}: no run of neurocwl wrote here; give the --output of a launch")
     first, last = min(receipts, key=lambda r: r.committed), max(receipts, key=lambda r: r.committed)

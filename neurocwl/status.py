@@ -9,6 +9,7 @@ from neurocwl import lease
 from neurocwl.receipts import UnitState, read_states
 from neurocwl.runs import Run, read_running
 from neurocwl.storage import Location
+from neurocwl.template import GROUP
 
 DONE, FAILED, INCOMPLETE = "done", "failed", "incomplete"
 WAITING, RUNNING, NOT_STARTED, CUT_OFF = "waiting", "running", "not-started", "cut-off"
@@ -131,6 +132,10 @@ def _judged(
         return RUNNING, "its outputs are being delivered"
     if state.staging is not None and not alive:
         return CUT_OFF, "cut off while its outputs were delivered; launch again"
+    if (
+        plan["unit"] == GROUP and not alive and run.status == "finished"
+    ):  # it runs only when something changed
+        return (receipt.status, receipt.reason) if receipt else (NOT_STARTED, "no unit is done")
     fresh = (
         receipt is not None and state.staging is None and (planned in (None, DONE) or receipt.run == run.run)
     )

@@ -1,36 +1,61 @@
 """Job templates: what a pipeline needs of a dataset, and what proves that it succeeded. Data, not code."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from neurocwl import assets, cwlfile
 from neurocwl.errors import BadInput
 from neurocwl.filters import QUERIES, parse_filters
 
-UNIT_KINDS = ("participant", "session")
+UNIT_KINDS = ("participant", "session", "group")
+GROUP = "group"  # the unit of a pipeline that runs over the results of all others
 DATASET_FOLDER = "bids"  # what the dataset is called where a tool sees it
 LABELS = ("participant", "session", "unit")
 # Names of a dataset workflow's own inputs and of what passes through the tool.
 RESERVED_INPUTS = frozenset({"output", "run", "units", "unit", "unit_context", "unit_output", "unit_run"})
 RESERVED_OUTPUTS = frozenset({"exit_code", "passed_context", "passed_output", "passed_run"})
 NOT_TEMPLATES = (".test", ".contract", ".schema")  # what else lies in jobs/
-BINDING_KINDS = ("dataset", "files", "file", "label")
+BINDING_KINDS = ("dataset", "files", "file", "label", "sessions", "timepoints", "derivatives", "results")
+FIELD_KINDS = ("files", "file", "label")  # what a field of a session's record may be bound to
+OF_DATASET = ("dataset", "files", "file", "sessions")  # bindings that files of the dataset fill
+OF_RESULTS = ("derivatives", "results")  # bindings that files of an earlier output fill
 
 Where = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Derivatives:
+    """Which part of earlier derivatives belongs to a unit, as globs."""
+
+    folders: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    each: str = ""  # folder or place: one Directory for each
+    expect: tuple[
+        str, ...
+    ] = ()  # what makes a folder of a failed attempt worth taking over; none: nothing is
+    forbid: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
-    """What of the dataset fills one CWL input."""
+    """What fills one CWL input."""
 
     kind: str  # one of BINDING_KINDS
-    where: Where = field(default_factory=dict)  # for label: empty
+    where: Where = field(default_factory=dict)  # for dataset, files and file
     label: str = ""  # participant, session or unit
     query: str | None = None
     when: str | None = None
+    unless: str | None = None
+    fields: Mapping[str, "Binding"] = field(default_factory=dict)  # for sessions
+    derivatives: Derivatives | None = None
+    results: tuple[str, ...] = ()  # globs
+    after: tuple[str, ...] = ()  # pipelines
+    reuse: str | None = None  # for sessions and timepoints: the input that has some of them already
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +102,36 @@ class Template:
     shared: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    needs_session: bool = False
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    group: str | None = None
+    findings: str | None = None  # path of a report on the images, for preflight
     rehearsal: str | None = None
 
     @property
+    def tools(self) -> tuple[dict[str, Any], ...]:
+        """The command line tools: the tool itself, or those of a workflow's steps."""
+        return tuple(tool for tool, _ in command_line_tools(self.tool, self.tool_file))
+
+    @property
     def image(self) -> str:
-        """The container image of the tool."""
-        hints = {**self.tool.get("requirements", {}), **self.tool.get("hints", {})}
-        return str(hints.get("DockerRequirement", {}).get("dockerPull", ""))
+        """The container image of the tool (of a workflow: of its first step that has one); empty: it needs none."""
+        return next((image for image in map(image_of, self.tools) if image), "")
 
     @property
     def file_inputs(self) -> tuple[str, ...]:
         """The CWL inputs that files of the dataset fill."""
-        return tuple(name for name, binding in self.bind.items() if binding.kind != "label")
+        return tuple(name for name, binding in self.bind.items() if binding.kind in OF_DATASET)
+
+    @property
+    def result_inputs(self) -> tuple[str, ...]:
+        """The CWL inputs that files of earlier outputs fill."""
+        return tuple(name for name, binding in self.bind.items() if binding.kind in OF_RESULTS)
+
+    def takes_many(self, name: str) -> bool:
+        """Whether an input takes a list."""
+        spec = self.tool["inputs"][name]
+        return is_array(spec["type"] if isinstance(spec, Mapping) else spec)
 
     def delivery(self) -> dict[str, Any]:
         """What stage-out must know, as CWL data."""
@@ -100,6 +143,40 @@ class Template:
             "forbid": list(self.forbid),
             "shared": list(self.shared),
         }
+
+
+def image_of(tool: Mapping[str, Any]) -> str:
+    """The container image that a CommandLineTool names; empty without one."""
+    hints = {**tool.get("requirements", {}), **tool.get("hints", {})}
+    return str(hints.get("DockerRequirement", {}).get("dockerPull", ""))
+
+
+def is_array(type_: Any) -> bool:
+    """Whether a CWL type is an array, null or not."""
+    if isinstance(type_, list):
+        return any(is_array(one) for one in type_ if one != "null")
+    if isinstance(type_, Mapping):
+        return bool(type_["type"] == "array")
+    return str(type_).removesuffix("?").endswith("[]")
+
+
+def command_line_tools(process: dict[str, Any], file: Path) -> Iterator[tuple[dict[str, Any], Path]]:
+    """A process's command line tools, each with the file that it lies in.
+
+    Raises BadInput for a step whose tool is not there.
+    """
+    if process["class"] != "Workflow":
+        yield process, file
+        return
+    for name, step in process["steps"].items():
+        run = step["run"]
+        if isinstance(run, str):
+            inner = (file.parent / run).resolve()
+            if not inner.is_file():
+                raise BadInput(f"{file}: step {name} runs {run!r}, which does not exist")
+            yield from command_line_tools(tool_of(inner), inner)
+        else:
+            yield from command_line_tools(run, file)
 
 
 def folders(extra: Path | None = None) -> list[Path]:
@@ -134,16 +211,30 @@ def load(name: str, extra: Path | None = None) -> Template:
     )
 
 
+def beside(chosen: Template, name: str) -> Template:
+    """The group pipeline that a template names.
+
+    Raises BadInput when there is none, or when it is of another kind.
+    """
+    file = chosen.file.parent / f"{name}.yml"
+    if not file.is_file():
+        raise BadInput(f"{chosen.file}: group {name!r} does not exist (looked at {file})")
+    found = read(file)
+    if found.unit != GROUP:
+        raise BadInput(f"{chosen.file}: group {name!r} has unit {found.unit}; it must be {GROUP}")
+    return found
+
+
 def read(file: Path) -> Template:
     """Read and check one job template file."""
-    raw = validated(file, "schema.yml", "JobTemplate")
-    for name in ("bind", "outputs", "selection", "choices"):
+    raw = _validated(file)
+    for name in ("bind", "outputs", "selection", "choices", "fixed"):
         if not isinstance(raw.get(name) or {}, dict):
             raise BadInput(f"{file}: {name} is {raw[name]!r}; it must be a map of names")
     tool_file = (file.parent / raw["tool"]).resolve()
     if not tool_file.is_file():
         raise BadInput(f"{file}: tool {raw['tool']!r} does not exist (looked at {tool_file})")
-    tool = _tool(tool_file)
+    tool = tool_of(tool_file)
     evidence = raw.get("evidence", {})
     template = Template(
         pipeline=raw["pipeline"],
@@ -165,6 +256,10 @@ def read(file: Path) -> Template:
         shared=tuple(raw.get("shared", [])),
         rules=tuple(_rule(rule) for rule in raw.get("rules", [])),
         choices=raw.get("choices", {}),
+        needs_session=raw.get("needs_session", False),
+        fixed=raw.get("fixed", {}),
+        group=raw.get("group"),
+        findings=raw.get("findings"),
         rehearsal=raw.get("rehearsal"),
     )
     problems = list(_misfits(template))
@@ -173,66 +268,120 @@ def read(file: Path) -> Template:
     return template
 
 
-def validated(file: Path, schema: str, kind: str) -> dict[str, Any]:
-    """A YAML file of class `kind`, checked by a schema of jobs/.
-
-    Raises BadInput with what the schema says.
-    """
+def _validated(file: Path) -> dict[str, Any]:
     from schema_salad.exceptions import SchemaSaladException
     from schema_salad.schema import load_and_validate, load_schema
 
-    what = {"JobTemplate": "job template"}.get(kind, kind.lower())
-    loader, names_, _, _ = load_schema(str(assets.path("jobs") / schema))
+    loader, names_, _, _ = load_schema(str(assets.path("jobs") / "schema.yml"))
     if isinstance(names_, Exception):
         raise names_
+    like = _like(file)
     try:
-        raw, _ = load_and_validate(loader, names_, str(file), True)
+        if like is None:
+            raw, _ = load_and_validate(loader, names_, str(file), True)
+        else:
+            merged = {**cwlfile.load(like), **cwlfile.load(file)}
+            del merged["like"]
+            with NamedTemporaryFile("w", prefix=f"{file.stem}-", suffix=".yml") as whole:
+                json.dump(merged, whole)
+                whole.flush()
+                raw, _ = load_and_validate(loader, names_, whole.name, True)
     except (SchemaSaladException, UnicodeDecodeError) as error:
-        raise BadInput(f"{file} is not a valid {what}:\n{error}") from error
+        raise BadInput(f"{file} is not a valid job template:\n{error}") from error
     if not isinstance(raw, dict):
-        raise BadInput(f"{file} is not a valid {what}: it must be one map that begins with class: {kind}")
+        raise BadInput(
+            f"{file} is not a valid job template: it must be one map that begins with class: JobTemplate"
+        )
     return raw
 
 
-def _tool(file: Path) -> dict[str, Any]:
-    """A CWL tool with its inputs, outputs, hints and requirements as maps, however they are written."""
+def _like(file: Path) -> Path | None:
+    """The template that this one differs from in a few keys.
+
+    Raises BadInput when there is no such file.
+    """
+    try:
+        found = cwlfile.load(file).get("like")
+    except Exception:  # no YAML, or no map: the validation says so
+        return None
+    if found is None:
+        return None
+    other = file.parent / f"{found}.yml"
+    if not other.is_file() or other == file:
+        raise BadInput(f"{file}: like {found!r}: there is no such job template (looked at {other})")
+    return other
+
+
+def tool_of(file: Path) -> dict[str, Any]:
+    """A CWL tool or workflow with its inputs, outputs, steps, hints and requirements as maps, however written.
+
+    Raises BadInput for a file that holds neither.
+    """
     try:
         tool = cwlfile.load(file)
     except Exception as error:  # whatever the YAML parser makes of it
         raise BadInput(f"{file} is not a CWL file: {error}") from error
-    if tool.get("class") != "CommandLineTool":
-        raise BadInput(f"{file}: class is {tool.get('class')!r}; a pipeline's tool must be a CommandLineTool")
-    for part, key in (("inputs", "id"), ("outputs", "id"), ("hints", "class"), ("requirements", "class")):
+    if tool.get("class") not in ("CommandLineTool", "Workflow"):
+        raise BadInput(
+            f"{file}: class is {tool.get('class')!r}; a pipeline's tool must be a CommandLineTool or a Workflow"
+        )
+    parts = (
+        ("inputs", "id"),
+        ("outputs", "id"),
+        ("steps", "id"),
+        ("hints", "class"),
+        ("requirements", "class"),
+    )
+    for part, key in parts:
         entries = tool.get(part)
         if isinstance(entries, list):
             tool[part] = {
                 entry[key].lstrip("#"): {k: v for k, v in entry.items() if k != key} for entry in entries
             }
-        elif part in ("inputs", "outputs"):
+        elif part in ("inputs", "outputs") or (part == "steps" and tool["class"] == "Workflow"):
             tool[part] = entries or {}
     return tool
 
 
-def _binding(file: Path, name: str, spec: Any) -> Binding:
+def _binding(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDING_KINDS) -> Binding:
     if not isinstance(spec, Mapping):
-        raise BadInput(
-            f"{file}: bind.{name} is {spec!r}; write {{{BINDING_KINDS[1]}: {{suffix: T1w}}}} or another kind"
-        )
-    kinds = [kind for kind in BINDING_KINDS if kind in spec]
-    if len(kinds) != 1:
-        raise BadInput(f"{file}: bind.{name} must have exactly one of {', '.join(BINDING_KINDS)}")
-    kind = kinds[0]
+        raise BadInput(f"{file}: bind.{name} is {spec!r}; write {{files: {{suffix: T1w}}}} or another kind")
+    found = [kind for kind in kinds if kind in spec]
+    if len(found) != 1:
+        raise BadInput(f"{file}: bind.{name} must have exactly one of {', '.join(kinds)}")
+    kind = found[0]
     value = spec[kind]
-    unknown = set(spec) - {kind, "query", "when"}
+    special = {"derivatives": {"after"}, "sessions": {"reuse"}, "timepoints": {"reuse"}}
+    unknown = set(spec) - {kind, "query", "when", "unless"} - special.get(kind, set())
     if unknown:
         raise BadInput(
             f"{file}: bind.{name} has {', '.join(sorted(unknown))}, which nobody knows; leave it out"
         )
+    query, when, unless = spec.get("query"), spec.get("when"), spec.get("unless")
     if kind == "label":
         if value not in LABELS:
             raise BadInput(f"{file}: bind.{name}.label is {value!r}; it must be one of {', '.join(LABELS)}")
         return Binding(kind, label=value)
-    return Binding(kind, where=value or {}, query=spec.get("query"), when=spec.get("when"))
+    if kind == "sessions":
+        fields = {field: _binding(file, f"{name}.{field}", s, FIELD_KINDS) for field, s in value.items()}
+        return Binding(kind, fields=fields, reuse=spec.get("reuse"))
+    if kind == "timepoints":
+        return Binding(kind, reuse=spec.get("reuse"))
+    if kind == "derivatives":
+        resume = value.get("resume", {})
+        derivatives = Derivatives(
+            tuple(value["folders"]),
+            tuple(value.get("files", ())),
+            value.get("each", ""),
+            tuple(resume.get("expect", ())),
+            tuple(resume.get("forbid", ())),
+        )
+        after = tuple(spec.get("after", ()))
+        return Binding(kind, derivatives=derivatives, after=after, when=when, unless=unless)
+    if kind == "results":
+        return Binding(kind, results=tuple(value))
+    where = value if isinstance(value, Mapping) else {}
+    return Binding(kind, where=where, query=query, when=when, unless=unless)
 
 
 def _rule(raw: Mapping[str, Any]) -> Rule:
@@ -251,19 +400,26 @@ def _misfits(template: Template) -> Iterator[str]:
     used = {
         *template.bind,
         *template.choices,
+        *template.fixed,
         *template.selection.values(),
         *([template.licence] if template.licence else []),
     }
     terms = [term for rule in template.rules for term in (*rule.exclusive, *rule.needs, rule.option) if term]
     used |= {term.partition("=")[0] for term in terms}  # a term is an input, or input=value
     used |= {name for r in template.requires for name in (r.unless, r.when) if name}
+    used |= {name for b in template.bind.values() for name in (b.unless, b.when, b.reuse) if name}
     for name in sorted(used - set(inputs)):
         yield f"{name!r} is not an input of {template.tool_file.name}"
     for name in sorted({*template.outputs, *template.logs} - set(outputs)):
         yield f"{name!r} is not an output of {template.tool_file.name}"
     for name in sorted(RESERVED_INPUTS & set(inputs) | RESERVED_OUTPUTS & set(outputs)):
         yield f"{template.tool_file.name} calls something {name!r}, as the dataset workflow does: rename it"
-    filters = [(f"bind.{name}", b.where, b.query) for name, b in template.bind.items()]
+    yield from _kind_misfits(template)
+    filters = [
+        (f"bind.{name}{f'.{inner}' if inner else ''}", b.where, b.query)
+        for name, binding in template.bind.items()
+        for inner, b in (("", binding), *binding.fields.items())
+    ]
     filters += [(f"requires {r.name!r}", r.where, r.query) for r in template.requires]
     for where, conditions, query in filters:
         if query is not None and query not in QUERIES:
@@ -276,3 +432,18 @@ def _misfits(template: Template) -> Iterator[str]:
         for word in re.findall(r"\{([^}]*)\}", str(pattern)):
             if word not in LABELS:
                 yield f"{pattern!r}: {{{word}}} stands for nothing; there are {', '.join(LABELS)}"
+
+
+def _kind_misfits(template: Template) -> Iterator[str]:
+    """What in the bindings does not fit the unit or the type of the input."""
+    for name, binding in template.bind.items():
+        if name not in template.tool["inputs"]:
+            continue
+        if (binding.kind == "results") != (template.unit == GROUP):
+            yield f"bind.{name}: {binding.kind} does not go with unit {template.unit} (results go with group)"
+        if binding.kind in ("sessions", "timepoints") and template.unit != "participant":
+            yield f"bind.{name}: {binding.kind} goes with unit participant, not {template.unit}"
+        if binding.derivatives:
+            wanted = ("folder", "place") if template.takes_many(name) else ("",)
+            if binding.derivatives.each not in wanted:
+                yield f"bind.{name}.derivatives.each must be {' or '.join(wanted) or 'left out'} for its type"

@@ -3,7 +3,7 @@
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -40,6 +40,7 @@ class Unit:
     session: str | None  # bare label
     files: tuple[File, ...]  # everything of the unit that was selected
     missing: tuple[str, ...] = ()  # what the pipeline needs and the unit lacks, for people
+    notes: tuple[str, ...] = ()  # what else people should know before it runs
 
 
 def select(
@@ -56,7 +57,8 @@ def select(
     for participant in participants:
         for unit in _units_of(participant, template.unit, selection):
             missing = tuple(_lacks(unit, participant, template, selection, parameters))
-            units.append(Unit(unit.name, unit.participant, unit.session, unit.files, missing))
+            notes = tuple(_notes(unit, participant, template, selection.queries))
+            units.append(replace(unit, missing=missing, notes=notes))
             if selection.limit is not None and len(units) >= selection.limit:
                 return tuple(units)
     return tuple(units)
@@ -158,6 +160,9 @@ def _lacks(
         if label is not None and not _LABEL.fullmatch(label):
             yield f"a BIDS {what} label ({label!r} may hold letters, digits and + only: rename the folder)"
             return
+    if template.needs_session and unit.session is None:
+        yield f"a session (its files lie in no sub-{unit.participant}/ses-*/)"
+        return
     wanted = (
         [s.removeprefix("ses-") for s in selection.sessions]
         if template.unit == "participant"
@@ -166,6 +171,9 @@ def _lacks(
     absent = [session for session in wanted if session is not None and session not in participant.sessions]
     yield from (f"session ses-{session}" for session in absent)
     if absent and template.unit == "session":
+        return
+    if any(b.kind == "sessions" for b in template.bind.values()) and not _has_sessions(unit):
+        yield f"sessions (sub-{unit.participant}/ses-*/: its files lie in no session)"
         return
     for requirement in template.requires:
         if requirement.unless and is_set(parameters.get(requirement.unless)):
@@ -179,6 +187,29 @@ def _lacks(
     unfetched = [f.path for f in unit.files if f.etag == NOT_FETCHED]
     if unfetched:
         yield f"the content of {unfetched[0]} and {len(unfetched) - 1} more (datalad get sub-{unit.participant})"
+
+
+def _notes(
+    unit: Unit, participant: Participant, template: Template, queries: Queries | None
+) -> Iterable[str]:
+    """What of a participant a pipeline over its sessions will not use."""
+    for binding in template.bind.values():
+        if binding.kind != "sessions":
+            continue
+        sessions = [s for s in participant.sessions if any(f.session == s for f in unit.files)]
+        used = [s for s in sessions if has_all(unit, s, binding, queries)]
+        yield from (f"ses-{s} is left out: it lacks what a session needs" for s in sessions if s not in used)
+        if len(used) == 1:
+            yield f"one time point only: ses-{used[0]}"
+        if any(f.session is None and f.datatype for f in unit.files):
+            yield "files that lie in no session are left out"
+
+
+def has_all(unit: Unit, session: str, binding: Binding, queries: Queries | None) -> bool:
+    """Whether a session has files for every field of its record."""
+    own = replace(unit, session=session, files=tuple(f for f in unit.files if f.session == session))
+    fields = [field for field in binding.fields.values() if field.kind != "label"]
+    return all(bound_files(own, field, queries) for field in fields)
 
 
 def expected_path(unit: Unit, requirement: Requirement, where: Where) -> str:

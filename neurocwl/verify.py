@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurocwl.bids import Entry
-from neurocwl.description import SHARED
 from neurocwl.errors import InfrastructureError
-from neurocwl.receipts import READERS, STATE, UNITS, UnitState, Written, read_states
+from neurocwl.receipts import READERS, SHARED, STATE, UNITS, UnitState, Written, read_states
 from neurocwl.runs import Run
 from neurocwl.status import DONE, Status
 from neurocwl.status import read as read_status

@@ -6,12 +6,13 @@ a scatter hides all others in Toil; the tool by itself still fails. stage-out ta
 step alone, so that Toil runs it at once in the same worker: hence the values that pass through the tool.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neurocwl import assets, cwlfile
-from neurocwl.template import DATASET_FOLDER, Template
+from neurocwl.template import DATASET_FOLDER, Template, image_of, tool_of
 
 CWL = dict[str, Any]
 
@@ -47,14 +48,12 @@ def dataset_workflow(
     stage_in: a step before the tool brings its files, instead of the engine; see toolwrappers/stage_in.py.
     """
     tool = template.tool
-    bound = set(template.bind)
+    bound = {*template.bind, *template.fixed}
     parameters = {name: spec for name, spec in tool["inputs"].items() if name not in bound}
-    stage_out: Any = "../tools/stage-out.cwl"
-    brought = template.file_inputs if stage_in else ()
-    recorded = _recorded(tool, image, resources or {}, rehearsal)
-    if inline:
-        recorded = _included(recorded, template.tool_file.parent)
-        stage_out = _step_tool("stage-out")
+    stage_out: Any = _step_tool("stage-out") if inline else "../tools/stage-out.cwl"
+    brought = (*template.file_inputs, *template.result_inputs) if stage_in else ()
+    changes = _Changes(template.image, image or template.image, resources or {}, rehearsal, inline)
+    recorded = _recorded(tool, template.tool_file, changes, PASSED)
     passed = {"unit_output": "output", "unit_run": "run"}
     per_unit: CWL = {
         "class": "Workflow",
@@ -81,6 +80,7 @@ def dataset_workflow(
                         else {"source": "unit", "valueFrom": f"$(self.{name})"}
                         for name in template.bind
                     },
+                    **{name: {"default": value} for name, value in template.fixed.items()},
                     **{name: name for name in parameters},
                 },
                 "out": [
@@ -196,7 +196,7 @@ def _named_apart(type_: Any) -> Any:
 def _stage_in(template: Template) -> CWL:
     """The step that brings the unit's files: one output for each input of the tool."""
     outputs: CWL = {}
-    for name in template.file_inputs:
+    for name in (*template.file_inputs, *template.result_inputs):
         pattern = f"{name}/{DATASET_FOLDER}" if template.bind[name].kind == "dataset" else f"{name}/*"
         outputs[name] = {"type": _type(template.tool["inputs"][name]), "outputBinding": {"glob": pattern}}
     return {
@@ -232,38 +232,104 @@ def _merged(sources: Any) -> CWL:
     return {"source": list(sources), "linkMerge": "merge_nested"}
 
 
-def _recorded(tool: CWL, image: str | None, resources: Mapping[str, int], rehearsal: bool) -> CWL:
-    """The tool with its failures recorded instead of thrown, and with what passes through it."""
-    recorded = {key: value for key, value in tool.items() if key not in HOISTED}
-    recorded["inputs"] = {**tool["inputs"], **{f"unit_{name}": type_ for name, type_ in PASSED.items()}}
-    outputs: CWL = {}
-    for name, spec in tool["outputs"].items():
-        if isinstance(spec, Mapping):
-            outputs[name] = {
-                **spec,
-                "type": spec["type"] if spec["type"] in ("stdout", "stderr") else _optional(spec["type"]),
-            }
-        else:
-            outputs[name] = spec
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """What differs from the tool as its file has it, for one run."""
+
+    image: str  # the tool's own
+    instead: str  # the one to use
+    resources: Mapping[str, int]
+    rehearsal: bool
+    inline: bool
+
+
+def _recorded(process: CWL, file: Path, changes: _Changes, passed: Mapping[str, str]) -> CWL:
+    """The tool or workflow with its failures recorded instead of thrown, and with what passes through it."""
+    recorded = {key: value for key, value in process.items() if key not in HOISTED}
+    recorded["inputs"] = {
+        **process["inputs"],
+        **{f"unit_{name}": type_ for name, type_ in passed.items()},
+    }
+    outputs: CWL = {name: _recorded_output(spec) for name, spec in process["outputs"].items()}
+    if process["class"] == "Workflow":
+        recorded |= _recorded_steps(process, file, changes)
+        codes = [f"{step}/exit_code" for step in process["steps"]]
+        outputs["exit_code"] = {"type": "Any", "outputSource": codes, "linkMerge": "merge_nested"}
+        for name, type_ in passed.items():
+            outputs[f"passed_{name}"] = {"type": type_, "outputSource": f"unit_{name}"}
+        return {**recorded, "outputs": outputs}
     outputs["exit_code"] = {"type": "int", "outputBinding": {"outputEval": "$(runtime.exitCode)"}}
-    for name, type_ in PASSED.items():
-        outputs[f"passed_{name}"] = {"type": type_, "outputBinding": {"outputEval": f"$(inputs.unit_{name})"}}
+    for name, type_ in passed.items():
+        value = f"$(inputs.unit_{name})"
+        outputs[f"passed_{name}"] = {"type": type_, "outputBinding": {"outputEval": value}}
     recorded["outputs"] = outputs
     recorded["successCodes"] = list(range(256))
     hints = dict(recorded.get("hints", {}))
-    if image:
-        hints["DockerRequirement"] = {"dockerPull": image}
-    known = {f"$(inputs.{name})": value for name, value in resources.items()}
+    if image_of(process) == changes.image != changes.instead:
+        hints["DockerRequirement"] = {"dockerPull": changes.instead}
+    known = {f"$(inputs.{name})": value for name, value in changes.resources.items()}
     for name in {"ResourceRequirement", "ToolTimeLimit"} & set(hints):
         hints[name] = {key: known.get(str(value), value) for key, value in hints[name].items()}
     requirements = dict(recorded.get("requirements", {}))
     variables = dict(requirements.get("EnvVarRequirement", {}).get("envDef", {}))
     variables["NEUROCWL_UNIT"] = "$(inputs.unit_context.unit)"
-    if rehearsal:
+    if changes.rehearsal:
         variables["NEUROCWL_REHEARSAL"] = "$(inputs.unit_context.rehearsal)"
     requirements["EnvVarRequirement"] = {"envDef": variables}
     recorded["hints"], recorded["requirements"] = hints, requirements
-    return recorded
+    return _included(recorded, file.parent) if changes.inline else recorded
+
+
+def _recorded_output(spec: Any) -> Any:
+    if not isinstance(spec, Mapping):
+        return spec if spec in ("stdout", "stderr") else {"type": _maybe_missing(spec)}
+    if spec["type"] in ("stdout", "stderr"):
+        return spec
+    return {**spec, "type": _maybe_missing(spec["type"])}
+
+
+def _recorded_steps(process: CWL, file: Path, changes: _Changes) -> CWL:
+    """The steps of a workflow with recorded tools, each told which unit it works for."""
+    steps: CWL = {}
+    for name, step in process["steps"].items():
+        inner, where = step["run"], file
+        if isinstance(inner, str):
+            where = (file.parent / inner).resolve()
+            inner = tool_of(where)
+        tool = _recorded(inner, where, changes, {"context": "Any"})
+        for fed in _fed_by_steps(step["in"]):  # a step that failed may have made nothing
+            spec = tool["inputs"].get(fed)
+            if spec is not None:
+                known = spec if isinstance(spec, Mapping) else {"type": spec}
+                tool["inputs"][fed] = {**known, "type": _maybe_missing(known["type"])}
+        steps[name] = {
+            **step,
+            "in": {**step["in"], "unit_context": "unit_context"},
+            "out": [*step["out"], "exit_code"],
+            "run": tool,
+        }
+    return {"steps": steps}
+
+
+def _fed_by_steps(step_inputs: CWL) -> Iterator[str]:
+    """The inputs of a step that outputs of other steps fill."""
+    for name, spec in step_inputs.items():
+        source = spec.get("source", []) if isinstance(spec, Mapping) else spec
+        sources = source if isinstance(source, list) else [source]
+        if any("/" in one for one in sources):
+            yield name
+
+
+def _maybe_missing(type_: Any) -> Any:
+    """A type whose value, or any item of it, may be null."""
+    if isinstance(type_, str) and type_.removesuffix("?").endswith("[]"):
+        item = type_.removesuffix("?").removesuffix("[]")
+        return ["null", {"type": "array", "items": ["null", item]}]
+    if isinstance(type_, Mapping) and type_.get("type") == "array":
+        items = type_["items"]
+        nullable = items if isinstance(items, list) and "null" in items else ["null", items]
+        return ["null", {**_named_apart(type_), "items": nullable}]
+    return _optional(type_)
 
 
 def _included(value: Any, folder: Path) -> Any:

@@ -3,7 +3,7 @@
 Toil reads the s3:// Files of a job order by itself, one after the other, signed, and never as requester
 pays. This step stands in where that does not do. Usage: stage_in.py REQUEST.json; the request holds
 `access` (sign, requester_pays) and `inputs`: CWL input -> {"folder": name or "", "files": [[location, path,
-size], ...]}. Each file goes to INPUT/FOLDER/PATH. Runs without a container; needs boto3, as every Toil
+size], ...]}, with an `access` of its own where it differs. Each file goes to INPUT/FOLDER/PATH. Runs without a container; needs boto3, as every Toil
 worker has it.
 """
 
@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import shutil
 import sys
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ def client(access: dict[str, Any]) -> Any:
 
 
 def wanted(inputs: dict[str, Any], root: Path) -> list[tuple[str, Path, int]]:
-    """(location, target, size in bytes) of every file.
+    """(location, target, size in bytes) of every file of some inputs.
 
     Raises ValueError for a path that would leave its folder.
     """
@@ -50,14 +52,26 @@ def wanted(inputs: dict[str, Any], root: Path) -> list[tuple[str, Path, int]]:
     return found
 
 
+def by_access(request: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The inputs in groups that are read in one way: (access, inputs)."""
+    groups: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+    for name, value in request["inputs"].items():
+        access = value.get("access", request["access"])
+        groups.setdefault(json.dumps(access, sort_keys=True), (access, {}))[1][name] = value
+    return list(groups.values())
+
+
 def fetch(s3: Any, location: str, target: Path, size: int, payer: dict[str, str]) -> None:
-    """Download one object.
+    """Download one object, or copy one file.
 
     Raises RuntimeError when another number of bytes than planned arrives: the dataset has changed since.
     """
-    bucket, _, key = location[len("s3://") :].partition("/")
     target.parent.mkdir(parents=True, exist_ok=True)
-    s3.download_file(bucket, key, str(target), ExtraArgs=payer or None)
+    if location.startswith("s3://"):
+        bucket, _, key = location[len("s3://") :].partition("/")
+        s3.download_file(bucket, key, str(target), ExtraArgs=payer or None)
+    else:
+        shutil.copyfile(urllib.parse.unquote(urllib.parse.urlparse(location).path), target)
     arrived = target.stat().st_size
     if arrived != size:
         raise RuntimeError(
@@ -69,14 +83,17 @@ def main() -> int:
     """Bring in what the request names."""
     worker_environment.adopt()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    s3 = client(request["access"])
-    payer = {"RequestPayer": "requester"} if request["access"]["requester_pays"] else {}
-    files = wanted(request["inputs"], Path.cwd())
-    with concurrent.futures.ThreadPoolExecutor(TRANSFERS) as pool:
-        jobs = [pool.submit(fetch, s3, *file, payer) for file in files]
-        for job in concurrent.futures.as_completed(jobs):
-            job.result()
-    print(f"{len(files)} files, {sum(size for _, _, size in files)} bytes")
+    count = total = 0
+    for access, inputs in by_access(request):
+        files = wanted(inputs, Path.cwd())
+        s3 = client(access) if any(location.startswith("s3://") for location, _, _ in files) else None
+        payer = {"RequestPayer": "requester"} if access["requester_pays"] else {}
+        with concurrent.futures.ThreadPoolExecutor(TRANSFERS) as pool:
+            jobs = [pool.submit(fetch, s3, *file, payer) for file in files]
+            for job in concurrent.futures.as_completed(jobs):
+                job.result()
+        count, total = count + len(files), total + sum(size for _, _, size in files)
+    print(f"{count} files, {total} bytes")
     return 0
 
 

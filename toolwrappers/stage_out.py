@@ -70,13 +70,30 @@ def location_of(value: Any) -> Path:
     return Path(path) if path else Path(urllib.parse.unquote(urllib.parse.urlparse(value["location"]).path))
 
 
+def worst(codes: Any) -> int:
+    """The exit code of a tool; of a workflow's steps, in lists of lists, the first that is not zero.
+
+    A step that never ran has none, which is no success.
+    """
+    if isinstance(codes, list):
+        return next((code for code in map(worst, codes) if code != 0), 0)
+    return 1 if codes is None else int(codes)
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """The CWL Files and Directories in a value: it may be one, null, or lists of lists of them."""
+    if isinstance(value, list):
+        for item in value:
+            yield from objects(item)
+    elif value is not None:
+        yield value
+
+
 def collect(values: list[Any], places: list[str]) -> list[Item]:
     """Pair the tool's outputs with their places below the output; '.' means the root."""
     items: list[Item] = []
     for value, place in zip(values, places, strict=True):
-        for one in value if isinstance(value, list) else [value]:
-            if one is None:
-                continue
+        for one in objects(value):
             source, base = location_of(one), "" if place == "." else place.rstrip("/") + "/"
             if one["class"] == "File":
                 items.append(Item(source, base + (one.get("basename") or source.name)))
@@ -86,7 +103,9 @@ def collect(values: list[Any], places: list[str]) -> list[Item]:
 
 
 def matches(path: str, pattern: str) -> bool:
-    """Match a path against a glob in which * stays within one part and ** crosses parts."""
+    """Match a path against a glob in which * stays within one part and ** crosses parts; " | " is or."""
+    if " | " in pattern:
+        return any(matches(path, one) for one in pattern.split(" | "))
     known = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*|\*|\?|\[[^]/]+\])", pattern)
     regex = "".join(
@@ -106,9 +125,7 @@ def fill(pattern: str, context: dict[str, Any]) -> str:
 
 def last_words(logs: list[Any]) -> str:
     """The last line that says something in the tool's logs (the last log first)."""
-    for value in reversed(logs):
-        if value is None:
-            continue
+    for value in reversed(list(objects(logs))):
         with location_of(value).open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 8192))
             tail = log.read().decode("utf-8", "replace")
@@ -230,7 +247,7 @@ def judged(request: dict[str, Any]) -> Attempt:
     id_ = f"{datetime.datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     home = f"{STATE}/units/{context['unit']}"
     items = collect(request["outputs"], [fill(place, context) for place in delivery["outputs"]])
-    status, reason = judge(int(request["exit_code"]), items, delivery, context, request["logs"])
+    status, reason = judge(worst(request["exit_code"]), items, delivery, context, request["logs"])
     items = [item for item in items if sayable(item.path)]
     delivered = status == "done" or delivery.get("deliver") == "always"
     if delivered:
@@ -239,8 +256,19 @@ def judged(request: dict[str, Any]) -> Attempt:
     else:
         shared = []
         own = [Item(i.source, f"{home}/attempts/{id_}/outputs/{i.path}") for i in items]
-    logs = collect(request["logs"], [f"{home}/attempts/{id_}/logs"] * len(request["logs"]))
+    logs = apart(collect(request["logs"], [f"{home}/attempts/{id_}/logs"] * len(request["logs"])))
     return Attempt(id_, home, status, reason, delivered, own, shared, logs)
+
+
+def apart(logs: list[Item]) -> list[Item]:
+    """The logs with a number before names that several steps gave theirs."""
+    names = [item.path for item in logs]
+    return [
+        item
+        if names.count(item.path) == 1
+        else Item(item.source, f"{item.path.rpartition('/')[0]}/{number}-{item.path.rpartition('/')[2]}")
+        for number, item in enumerate(logs, start=1)
+    ]
 
 
 def superseded(
@@ -268,7 +296,7 @@ def receipt_of(
 ) -> dict[str, Any]:
     """The receipt; its form is described in docs/formats.md."""
     context = request["context"]
-    verdict = {"status": attempt.status, "exit_code": int(request["exit_code"]), "reason": attempt.reason}
+    verdict = {"status": attempt.status, "exit_code": worst(request["exit_code"]), "reason": attempt.reason}
     this_one = {"attempt": attempt.id, "run": request["run"], **verdict, "logs": logs}
     return {
         "receipt": RECEIPT_FORMAT,

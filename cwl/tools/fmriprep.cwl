@@ -95,6 +95,12 @@ inputs:
     type: boolean?
     doc: Leave the session labels out of the names of FreeSurfer subjects.
     inputBinding: {prefix: --no-track-sessions}
+  output_layout:
+    type: ["null", {type: enum, symbols: [bids, legacy]}]
+    doc: |
+      Where things lie (default bids). bids puts the derivatives at the root and FreeSurfer's results into
+      sourcedata/freesurfer; legacy puts them into fmriprep/ and freesurfer/.
+    inputBinding: {prefix: --output-layout}
   derivatives:
     type: Directory[]?
     doc: |
@@ -326,7 +332,7 @@ stderr: fmriprep.err
 outputs:
   out_dir:
     type: Directory
-    doc: The derivatives, as a BIDS dataset, with FreeSurfer's results in sourcedata/freesurfer.
+    doc: The derivatives, as a BIDS dataset, with FreeSurfer's results (output_layout says where).
     outputBinding: {glob: derivatives}
   stdout_log:
     type: stdout

@@ -42,13 +42,17 @@ inputs:
     type: string
     doc: The id of the run.
   exit_code:
-    type: int
-    doc: The exit code of the tool.
+    type: Any
+    doc: The exit code of the tool; of a workflow, those of its steps, in lists of lists.
   outputs:
-    type: {type: array, items: ["null", File, Directory]}
+    type:
+      type: array
+      items: ["null", File, Directory, {type: array, items: ["null", File, Directory]}]
     doc: What the tool made, in the order of delivery.outputs.
   logs:
-    type: {type: array, items: ["null", File, Directory]}
+    type:
+      type: array
+      items: ["null", File, Directory, {type: array, items: ["null", File, Directory]}]
     doc: The tool's logs.
   delivery:
     type: Any

@@ -41,6 +41,16 @@ inputs:
           participant_label:
             type: string
             doc: The participant to process, without "sub-".
+          fs_subjects_dir:
+            type: Directory?
+            doc: |
+              FreeSurfer results of this participant to build on, as a subjects directory. It is copied, missing steps
+              are computed in the copy, and the copy is not among the outputs.
+          derivatives:
+            type: Directory[]?
+            doc: |
+              Derivatives made before, to be used instead of computing them anew. The name of each folder is taken as
+              the name of the package that made it (smriprep, fmriprep, ...), so the names must differ.
     doc: The units to process.
   output:
     type: string
@@ -86,11 +96,16 @@ inputs:
   no_track_sessions:
     type: boolean?
     doc: Leave the session labels out of the names of FreeSurfer subjects.
-  derivatives:
-    type: Directory[]?
+  output_layout:
+    type:
+    - 'null'
+    - type: enum
+      symbols:
+      - bids
+      - legacy
     doc: |
-      Derivatives made before, to be used instead of computing them anew. The name of each folder is taken as
-      the name of the package that made it (smriprep, fmriprep, ...), so the names must differ.
+      Where things lie (default bids). bids puts the derivatives at the root and FreeSurfer's results into
+      sourcedata/freesurfer; legacy puts them into fmriprep/ and freesurfer/.
   anat_only:
     type: boolean?
     doc: Process the anatomical images only.
@@ -150,11 +165,6 @@ inputs:
   fs_no_reconall:
     type: boolean?
     doc: Leave out FreeSurfer's surface reconstruction, which takes most of the time.
-  fs_subjects_dir:
-    type: Directory?
-    doc: |
-      FreeSurfer results of this participant to build on, as a subjects directory. It is copied, missing steps
-      are computed in the copy, and the copy is not among the outputs.
   fs_no_resume:
     type: boolean?
     doc: Use the FreeSurfer results as they are, complete or not.
@@ -317,7 +327,7 @@ steps:
       skip_bids_validation: skip_bids_validation
       subject_anatomical_reference: subject_anatomical_reference
       no_track_sessions: no_track_sessions
-      derivatives: derivatives
+      output_layout: output_layout
       anat_only: anat_only
       level: level
       ignore: ignore
@@ -331,7 +341,6 @@ steps:
       skull_strip_template: skull_strip_template
       skull_strip_fixed_seed: skull_strip_fixed_seed
       fs_no_reconall: fs_no_reconall
-      fs_subjects_dir: fs_subjects_dir
       fs_no_resume: fs_no_resume
       no_submm_recon: no_submm_recon
       no_msm: no_msm
@@ -394,6 +403,10 @@ steps:
                 type: Directory
               participant_label:
                 type: string
+              fs_subjects_dir:
+                type: Directory?
+              derivatives:
+                type: Directory[]?
         output: string
         run: string
         fs_license:
@@ -418,8 +431,13 @@ steps:
             - sessionwise
         no_track_sessions:
           type: boolean?
-        derivatives:
-          type: Directory[]?
+        output_layout:
+          type:
+          - 'null'
+          - type: enum
+            symbols:
+            - bids
+            - legacy
         anat_only:
           type: boolean?
         level:
@@ -458,8 +476,6 @@ steps:
           type: boolean?
         fs_no_reconall:
           type: boolean?
-        fs_subjects_dir:
-          type: Directory?
         fs_no_resume:
           type: boolean?
         no_submm_recon:
@@ -679,6 +695,18 @@ steps:
                 doc: Leave the session labels out of the names of FreeSurfer subjects.
                 inputBinding:
                   prefix: --no-track-sessions
+              output_layout:
+                type:
+                - 'null'
+                - type: enum
+                  symbols:
+                  - bids
+                  - legacy
+                doc: |
+                  Where things lie (default bids). bids puts the derivatives at the root and FreeSurfer's results into
+                  sourcedata/freesurfer; legacy puts them into fmriprep/ and freesurfer/.
+                inputBinding:
+                  prefix: --output-layout
               derivatives:
                 type: Directory[]?
                 doc: |
@@ -1011,7 +1039,7 @@ steps:
             outputs:
               out_dir:
                 type: Directory?
-                doc: The derivatives, as a BIDS dataset, with FreeSurfer's results in sourcedata/freesurfer.
+                doc: The derivatives, as a BIDS dataset, with FreeSurfer's results (output_layout says where).
                 outputBinding:
                   glob: derivatives
               stdout_log:
@@ -1305,6 +1333,12 @@ steps:
             participant_label:
               source: unit
               valueFrom: $(self.participant_label)
+            fs_subjects_dir:
+              source: unit
+              valueFrom: $(self.fs_subjects_dir)
+            derivatives:
+              source: unit
+              valueFrom: $(self.derivatives)
             fs_license: fs_license
             session_label: session_label
             task_id: task_id
@@ -1313,7 +1347,7 @@ steps:
             skip_bids_validation: skip_bids_validation
             subject_anatomical_reference: subject_anatomical_reference
             no_track_sessions: no_track_sessions
-            derivatives: derivatives
+            output_layout: output_layout
             anat_only: anat_only
             level: level
             ignore: ignore
@@ -1327,7 +1361,6 @@ steps:
             skull_strip_template: skull_strip_template
             skull_strip_fixed_seed: skull_strip_fixed_seed
             fs_no_reconall: fs_no_reconall
-            fs_subjects_dir: fs_subjects_dir
             fs_no_resume: fs_no_resume
             no_submm_recon: no_submm_recon
             no_msm: no_msm
@@ -1393,19 +1426,24 @@ steps:
                 outputs:
                 - "."
                 expect:
-                - "sub-{participant}[._]*html"
+                - "sub-{participant}[._]*html | fmriprep/sub-{participant}[._]*html"
                 forbid:
-                - "sub-{participant}/log/*/crash*"
-                - "sub-{participant}/ses-*/log/*/crash*"
-                - "logs/crash*"
-                - "logs/report-*-{participant}.err"
-                - "logs/report-*-{participant}-func.err"
+                - "sub-{participant}/log/*/crash* | fmriprep/sub-{participant}/log/*/crash*"
+                - "sub-{participant}/ses-*/log/*/crash* | fmriprep/sub-{participant}/ses-*/log/*/crash*"
+                - "logs/crash* | fmriprep/logs/crash*"
+                - "logs/report-*-{participant}.err | fmriprep/logs/report-*-{participant}.err"
+                - "logs/report-*-{participant}-func.err | fmriprep/logs/report-*-{participant}-func.err"
                 shared:
                 - dataset_description.json
                 - .bidsignore
                 - "logs/CITATION.*"
                 - "desc-*_dseg.tsv"
                 - "sourcedata/freesurfer/fsaverage*/**"
+                - fmriprep/dataset_description.json
+                - fmriprep/.bidsignore
+                - "fmriprep/logs/CITATION.*"
+                - "fmriprep/desc-*_dseg.tsv"
+                - "freesurfer/fsaverage*/**"
           out:
           - receipt
       outputs:

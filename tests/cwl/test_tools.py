@@ -28,7 +28,7 @@ ORDER = [
     "steps",
     "outputs",
 ]
-OURS = ("stage-in", "stage-out")  # run on the worker, without a container
+OURS = ("stage-in", "stage-out", "report-index")  # run on the worker, without a container
 
 
 def cwltool(*words: str) -> subprocess.CompletedProcess[str]:

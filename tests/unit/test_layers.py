@@ -15,15 +15,17 @@ PACKAGE = Path(neurocwl.__file__).parent
 
 # From the lowest: a module imports from layers below its own only (design: cli > launch, plan, ... > bids, s3, errors).
 LAYERS = (
-    {"errors", "assets", "__init__"},
-    {"bidsignore", "bidsnames", "cwlfile", "images", "containers", "s3server", "toil"},
+    {"errors", "assets", "globs", "__init__"},
+    {"bidsignore", "bidsnames", "cwlfile", "images", "containers", "s3server", "toil", "cliparser", "pyenv"},
     {"bids"},
     {"filters", "s3", "validity", "validator"},
     {"storage", "template"},
     {"units", "workflow", "receipts"},
+    {"derivatives"},
     {"parameters", "lease", "progress", "runs"},
-    {"joborder", "machine", "licence", "status", "description"},
-    {"plan", "verify"},
+    {"preflight", "contract"},
+    {"drift", "joborder", "machine", "licence", "status", "description"},
+    {"plan", "verify", "group"},
     {"export", "show", "prepare"},
     {"launch", "realdata"},
     {"demo"},

@@ -96,8 +96,8 @@ def test_a_mistake_in_a_template_is_refused_with_the_file_and_the_fix(
         ("class: [", "is not a CWL file"),
         ("- a\n- b\n", "is not a CWL file"),
         (
-            "class: Workflow\ninputs: {}\noutputs: {}\n",
-            "class is 'Workflow'; a pipeline's tool must be a CommandLineTool",
+            "class: ExpressionTool\ninputs: {}\noutputs: {}\n",
+            "class is 'ExpressionTool'; a pipeline's tool must be a CommandLineTool or a Workflow",
         ),
         (
             TOOL % (INPUTS + "  run: string\n"),

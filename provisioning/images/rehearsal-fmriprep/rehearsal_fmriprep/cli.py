@@ -94,6 +94,7 @@ def participant(label: str, options: Options, arguments: list[str]) -> int:
     # Where sessions are asked for by name, fMRIPrep still counts all when it divides the report.
     sessions = tuple(s for s in every_session if not options.sessions or s in options.sessions)
     run = f"{time.strftime('%Y%m%d-%H%M%S')}_{uuid.uuid4()}"
+    _tell_earlier(options)
     errors: list[str] = []
     for group in workflows(sessions, options):
         logs = options.derivatives / tree.log_folder(label, group, options, run)
@@ -153,6 +154,16 @@ def gather(label: str, sessions: tuple[str, ...], found: list[dataset.Image], op
         series=tuple(tuple(echoes) for echoes in series),
         fieldmaps=fieldmaps.plan(own, series, options) if series else {},
     )
+
+
+def _tell_earlier(options: Options) -> None:
+    """Say what of earlier work this run was given: what the real one would go on from."""
+    places = [("FreeSurfer", options.subjects_dir)] if options.subjects_dir else []
+    places += [("derivatives", path) for path in options.earlier]
+    for kind, place in places:
+        for folder in sorted(path for path in place.glob("sub-*") if path.is_dir()):
+            count = sum(file.is_file() for file in folder.rglob("*"))
+            say(f"earlier {kind} in {place.name}: {folder.name}, {count} files")
 
 
 def _with_sessions(inputs: Inputs, sessions: tuple[str, ...]) -> Inputs:

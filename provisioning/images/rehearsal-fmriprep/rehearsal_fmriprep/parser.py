@@ -63,6 +63,7 @@ class Options:
     syn: str | None = None
     licence: Path | None = None
     subjects_dir: Path | None = None
+    earlier: tuple[Path, ...] = ()
     reconall: bool = True
     work_dir: Path | None = None
     memory_gb: float | None = None
@@ -114,6 +115,7 @@ def parse(arguments: list[str]) -> Options:
         goodvoxels=values.project_goodvoxels,
         syn=values.use_syn_sdc or None,
         licence=values.fs_license_file,
+        earlier=tuple(Path(place) for place in dict(values.derivatives or {}).values()),
         subjects_dir=Path(values.fs_subjects_dir).absolute() if values.fs_subjects_dir else None,
         reconall=values.run_reconall,
         work_dir=Path(values.work_dir).absolute() if values.work_dir else None,

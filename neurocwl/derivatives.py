@@ -1,0 +1,209 @@
+"""Earlier derivatives that units build on: what lies at a place that the user names, and which part is whose."""
+
+import json
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from neurocwl import globs
+from neurocwl.bidsnames import Entry
+from neurocwl.errors import BadInput
+from neurocwl.receipts import SHARED, STATE, Receipt, UnitState, read_states
+from neurocwl.storage import Location
+from neurocwl.template import Binding, Derivatives, Template
+from neurocwl.units import Unit
+
+DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A folder of earlier derivatives as a unit gets it: one CWL Directory."""
+
+    name: str
+    location: Location
+    files: tuple[tuple[str, Entry], ...]  # (path in that folder, file below the location)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier run, or anybody, left at a place."""
+
+    name: str  # what the folder is called where a tool sees it
+    location: Location
+    entries: tuple[Entry, ...]  # sorted by path
+    units: Mapping[str, UnitState]  # of the run that wrote there; empty: nobody knows
+    _folders: dict[int, tuple[list[str], dict[str, list[Entry]]]] = field(default_factory=dict, repr=False)
+
+    def folders(self, pattern: str) -> list[str]:
+        """The folders whose whole path matches a glob."""
+        names = self._at(pattern.count("/"))[0]
+        stem = globs.literal(pattern)
+        near = names[bisect_left(names, stem) : bisect_left(names, stem + "\U0010ffff")]
+        return globs.matching(pattern, near)
+
+    def beside(self, patterns: Sequence[str]) -> list[Entry]:
+        """The files that lie in no folder and match one of the globs."""
+        if -1 not in self._folders:
+            self._folders[-1] = ([], {"": [entry for entry in self.entries if "/" not in entry.path]})
+        root = self._folders[-1][1][""]
+        return [e for e in root if any(globs.regex(p).fullmatch(e.path) for p in patterns)]
+
+    def below(self, folder: str) -> list[Entry]:
+        """The files below one folder."""
+        return self._at(folder.count("/"))[1].get(folder, [])
+
+    def _at(self, depth: int) -> tuple[list[str], dict[str, list[Entry]]]:
+        """Every folder at a depth with its files; made once."""
+        if depth not in self._folders:
+            found: dict[str, list[Entry]] = {}
+            for entry in self.entries:
+                parts = entry.path.split("/", depth + 1)
+                if len(parts) == depth + 2:
+                    found.setdefault("/".join(parts[:-1]), []).append(entry)
+            self._folders[depth] = (sorted(found), found)
+        return self._folders[depth]
+
+
+def read(name: str, location: Location, *, rehearsal: bool) -> Earlier:
+    """Look at a place: where neurocwl wrote, its receipts alone are believed; elsewhere it is listed.
+
+    Raises BadInput when nothing is there, or when results would be built on a rehearsal.
+    """
+    states = read_states(location)
+    if not rehearsal and any(state.receipt and state.receipt.rehearsal for state in states.values()):
+        raise BadInput(
+            f"{location.url} holds a rehearsal: no results can be built on it; launch that one first"
+        )
+    if states:
+        written = [w for s in states.values() if _is_done(s) for w in s.receipt.delivered]  # type: ignore[union-attr]
+        entries = [Entry(w.path, w.size, w.etag) for w in written] + _shared(location)
+    else:
+        entries = [e for e in location.entries() if not e.path.endswith("/") and not e.path.startswith(STATE)]
+    if not entries and not states:
+        raise BadInput(
+            f"{location.url}: nothing there to build on; give a folder of derivatives, or an --output"
+        )
+    return Earlier(name, location, tuple(sorted(set(entries))), states)
+
+
+def _is_done(state: UnitState) -> bool:
+    return state.receipt is not None and state.receipt.status == DONE and state.staging is None
+
+
+def _shared(location: Location) -> list[Entry]:
+    raw = json.loads(location.read(SHARED) or b'{"manifest": []}')
+    return [Entry(one["path"], one["size"], one["etag"]) for one in raw["manifest"]]
+
+
+def pipeline_of(earlier: Earlier) -> str | None:
+    """The pipeline that wrote there, as its receipts say."""
+    return next((s.receipt.pipeline for s in earlier.units.values() if s.receipt), None)
+
+
+def input_for(template: Template, pipeline: str, url: str) -> str:
+    """The CWL input that --after fills.
+
+    Raises BadInput when this pipeline does not build on that one.
+    """
+    builds_on = {name: binding.after for name, binding in template.bind.items() if binding.after}
+    for name, pipelines in builds_on.items():
+        if pipeline in pipelines:
+            return name
+    known = sorted({one for pipelines in builds_on.values() for one in pipelines})
+    raise BadInput(
+        f"--after {url}: {pipeline} wrote there; {template.pipeline} builds on "
+        + (" or ".join(known) or "no other pipeline")
+    )
+
+
+def parts_of(binding: Binding, earlier: Sequence[Earlier], unit: Unit) -> tuple[Part, ...]:
+    """The folders that one unit gets for one input, in order."""
+    wanted = binding.derivatives
+    assert wanted is not None
+    parts: list[Part] = []
+    for one in earlier:
+        folders = sorted({f for pattern in wanted.folders for f in one.folders(filled(pattern, unit))})
+        beside = one.beside(wanted.files)
+        if wanted.each == "folder":
+            parts += [
+                Part(f.rpartition("/")[2], one.location, _below(one.below(f), f"{f}/")) for f in folders
+            ]
+        elif folders:
+            files = [e for f in folders for e in one.below(f)]
+            parts.append(Part(one.name, one.location, _below([*beside, *files], _above(folders))))
+    return tuple(parts)
+
+
+def _above(folders: Sequence[str]) -> str:
+    """The folder that all of them lie in, with its '/': what the tool's folder stands for."""
+    above = {folder.rpartition("/")[0] for folder in folders}
+    return f"{above.pop()}/" if len(above) == 1 and above != {""} else ""
+
+
+def _below(entries: Iterable[Entry], base: str) -> tuple[tuple[str, Entry], ...]:
+    return tuple((entry.path.removeprefix(base), entry) for entry in entries)
+
+
+def filled(pattern: str, unit: Unit) -> str:
+    """A glob with the unit's labels in it."""
+    for word, label in (("unit", unit.name), ("participant", unit.participant), ("session", unit.session)):
+        pattern = pattern.replace("{" + word + "}", label or "")
+    return pattern
+
+
+def lacking(name: str, binding: Binding, earlier: Sequence[Earlier], unit: Unit) -> str:
+    """What a unit lacks of earlier derivatives, and why as far as receipts tell; empty when it lacks nothing."""
+    wanted = binding.derivatives
+    assert wanted is not None
+    for one in earlier:
+        if any(one.folders(filled(pattern, unit)) for pattern in wanted.folders):
+            continue
+        option = "--" + name.replace("_", "-")
+        looked = " or ".join(dict.fromkeys(filled(pattern, unit) for pattern in wanted.folders))
+        return f"{looked} at {one.location.url} ({option}){_why(one, unit)}"
+    return ""
+
+
+def _why(earlier: Earlier, unit: Unit) -> str:
+    own = (unit.name, f"sub-{unit.participant}")
+    for name, state in sorted(earlier.units.items()):
+        if name not in own and not name.startswith(f"sub-{unit.participant}_"):
+            continue
+        if state.receipt and state.receipt.status != DONE:
+            return f": {name} failed there: {state.receipt.reason}"
+        if state.staging is not None:
+            return f": {name} is cut off there"
+    others = earlier.folders(f"sub-{unit.participant}_*")
+    if others:
+        return f": there is {', '.join(others)}"
+    return ": it is not done there" if earlier.units else ""
+
+
+def results(wanted: Sequence[str], location: Location, receipts: Iterable[Receipt]) -> Part:
+    """The delivered files of finished units that match, at their paths below the output."""
+    patterns = [globs.regex(glob) for glob in wanted]
+    written = [w for receipt in receipts if receipt.status == DONE for w in receipt.delivered]
+    found = [w for w in written if any(p.fullmatch(w.path) for p in patterns)]
+    entries = sorted(Entry(w.path, w.size, w.etag) for w in found)
+    return Part("results", location, tuple((entry.path, entry) for entry in entries))
+
+
+def resumed(wanted: Derivatives, location: Location, receipt: Receipt) -> tuple[Part, ...]:
+    """The folders of a failed attempt that are finished by themselves, so that the next need not make them again."""
+    base = f"{STATE}/units/{receipt.unit}/attempts/{receipt.attempt}/outputs/"
+    files: dict[str, dict[str, Entry]] = {}
+    for written in receipt.manifest:
+        folder, _, path = written.path.removeprefix(base).partition("/")
+        if written.path.startswith(base) and path:
+            files.setdefault(folder, {})[path] = Entry(written.path, written.size, written.etag)
+    return tuple(
+        Part(folder, location, tuple(sorted(inside.items())))
+        for folder, inside in sorted(files.items())
+        if all(any(entry.size for entry in _matching(inside, pattern)) for pattern in wanted.expect)
+        and not any(_matching(inside, pattern) for pattern in wanted.forbid)
+    )
+
+
+def _matching(files: Mapping[str, Entry], pattern: str) -> list[Entry]:
+    return [files[path] for path in globs.matching(pattern, files)]
