@@ -35,12 +35,18 @@ def load(template: Template) -> Contract:
             f"{template.pipeline} has no contract: {file} would say how the parser of its program is had"
         )
     raw = _validated(file)
-    maps = {name: raw.get(name) or {} for name in ("environment", "not_offered")}
-    for name, value in maps.items():
-        if not isinstance(value, dict):
-            raise BadInput(f"{file}: {name} is {value!r}; it must be a map of names")
-    lists = {name: tuple(raw.get(name) or ()) for name in ("bare", "needs", "stubs")}
-    return Contract(raw["package"], raw["parser"], **lists, **maps)
+    for name in ("environment", "not_offered"):
+        if not isinstance(raw.get(name) or {}, dict):
+            raise BadInput(f"{file}: {name} is {raw[name]!r}; it must be a map of names")
+    return Contract(
+        package=raw["package"],
+        parser=raw["parser"],
+        bare=tuple(raw.get("bare") or ()),
+        needs=tuple(raw.get("needs") or ()),
+        stubs=tuple(raw.get("stubs") or ()),
+        environment=raw.get("environment") or {},
+        not_offered=raw.get("not_offered") or {},
+    )
 
 
 def _validated(file: Path) -> dict[str, Any]:

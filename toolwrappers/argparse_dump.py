@@ -60,8 +60,8 @@ def _offline(*args: object, **kwargs: object) -> NoReturn:
 
 def find_parser(target: str) -> argparse.ArgumentParser:
     """The parser behind TARGET."""
-    argparse.ArgumentParser.parse_args = _capture  # type: ignore[assignment,method-assign]
-    argparse.ArgumentParser.parse_known_args = _capture  # type: ignore[assignment,method-assign]
+    argparse.ArgumentParser.parse_args = _capture  # type: ignore[method-assign]
+    argparse.ArgumentParser.parse_known_args = _capture  # type: ignore[method-assign]
     module, colon, name = target.partition(":")
     found: Any = None
     try:
