@@ -109,9 +109,9 @@ def parser() -> argparse.ArgumentParser:
     pipelines.add_argument(
         "verb",
         nargs="?",
-        choices=("list", "show", "build", "export", "drift"),
+        choices=("list", "show", "build", "export", "image", "drift"),
         default="list",
-        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed, for other engines; drift NAME: what its program's own argument parser and its CWL tool no longer agree on",
+        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed, for other engines; image NAME: build the image that its tool names from images/ beside jobs/; drift NAME: what its program's own argument parser and its CWL tool no longer agree on",
     )
     pipelines.add_argument("name", nargs="?", metavar="NAME|DIR")
     pipelines.add_argument(
@@ -125,7 +125,6 @@ def parser() -> argparse.ArgumentParser:
     )
     drift.add_argument(
         "--python",
-        type=Path,
         metavar="PYTHON",
         help="a Python that has the program, instead of an install that is thrown away",
     )

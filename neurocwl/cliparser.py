@@ -65,10 +65,13 @@ class Parser:
 def read(
     python: Path, target: str, *, stubs: Sequence[str] = (), environment: Mapping[str, str] | None = None
 ) -> Parser:
-    """The parser behind MODULE:FUNCTION or a console script, read by the Python that has it.
+    """The parser behind MODULE:FUNCTION or a console script (a path, or a name beside the Python).
 
-    Its home is empty and there is no network. Raises BadInput with the last line of what went wrong.
+    The Python that has the program reads it, with an empty home and without network.
+    Raises BadInput with the last line of what went wrong.
     """
+    if ":" not in target and "/" not in target:
+        target = str(python.parent / target)
     script = assets.path("toolwrappers") / "argparse_dump.py"
     with tempfile.TemporaryDirectory(prefix="neurocwl-parser-") as home:
         done = subprocess.run(

@@ -281,6 +281,8 @@ def _pipelines(arguments: argparse.Namespace) -> int:
             print(line)
     elif arguments.verb == "build":
         print(export.build(template.load(arguments.name, arguments.pipeline_dir)))
+    elif arguments.verb == "image":
+        export.image(template.load(arguments.name, arguments.pipeline_dir))
     elif arguments.verb == "drift":
         return _drift(arguments)
     elif arguments.verb == "show":

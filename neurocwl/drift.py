@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from neurocwl import contract, pyenv
@@ -13,6 +12,7 @@ from neurocwl.template import Template
 
 FREE_WORDS = "extra_args"  # an input for further words, as they stand
 STATED_DEFAULT = re.compile(r"\(default ([^()\s,;]+)[),;]")
+HELP_DEFAULT = re.compile(r"[(\[]default(?: is|:|=)? ?([^()\[\]\s,;]+)[)\],;]", re.IGNORECASE)
 IGNORED = ("Help", "Version")
 
 
@@ -89,7 +89,7 @@ class _Comparison:
         self.findings.append(Finding(what, option, message, breaking, use.input if use else None))
 
 
-def report(template: Template, version: str | None = None, python: Path | None = None) -> Report:
+def report(template: Template, version: str | None = None, python: str | None = None) -> Report:
     """Compare a pipeline's tool with a version of its program: one to install, or the one that a Python has.
 
     Raises BadInput without a contract, InfrastructureError when the install fails.
@@ -97,7 +97,8 @@ def report(template: Template, version: str | None = None, python: Path | None =
     agreed = contract.load(template)
     made_for = contract.made_for(template, agreed)
     if python:
-        parser, found = contract.read(agreed, python), pyenv.version(python, agreed.package)
+        there = pyenv.find(python)
+        parser, found = contract.read(agreed, there), pyenv.version(there, agreed.package)
     else:
         with pyenv.throwaway() as environment:
             contract.install(agreed, version or made_for, environment)
@@ -158,10 +159,10 @@ def _judge(comparison: _Comparison, use: _Use, option: Option) -> None:
     bad = {"int": ("string", "double", "float"), "float": ("string",)}.get(option.type or "", ())
     if use.type in bad:
         comparison.found("type", use, name, f"it takes {option.type}, not {use.type}", breaking=True)
-    stated = STATED_DEFAULT.search(use.doc)
-    if stated and not _same(stated[1], option.default):
+    stated, default = STATED_DEFAULT.search(use.doc), _default(option)
+    if stated and default is not None and not _same(stated[1], default):
         comparison.found(
-            "default", use, name, f"it is {option.default} now, the input's doc says {stated[1]}"
+            "default", use, name, f"the program's is {default}, the input's doc says {stated[1]}"
         )
 
 
@@ -199,6 +200,12 @@ def _positionals(comparison: _Comparison, uses: Sequence[_Use]) -> None:
 
 def _left_out(comparison: _Comparison, option: Option) -> bool:
     return any(name in comparison.not_offered for name in (*option.flags, option.dest))
+
+
+def _default(option: Option) -> Any:
+    """The default of the parser, or, where the program fills it in later, the one that the help names."""
+    named = HELP_DEFAULT.search(option.help)
+    return named[1] if option.default is None and named and named[1] != "None" else option.default
 
 
 def _same(stated: str, default: Any) -> bool:

@@ -278,7 +278,7 @@ def check(template: Template, values: Mapping[str, Any]) -> None:
         default = known[name].default if name in known else None
         value = values.get(name, default if counting_default else None)
         if wanted:
-            return wanted in value if isinstance(value, list) else value == wanted
+            return wanted in map(str, value if isinstance(value, list) else [value])
         return is_set(value) and (counting_default or value != default)
 
     def option(term: str) -> str:

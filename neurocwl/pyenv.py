@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl.errors import InfrastructureError
+from neurocwl.errors import BadInput, InfrastructureError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,14 @@ class Environment:
 def normal(name: str) -> str:
     """A package's name as the index compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def find(python: str) -> Path:
+    """The Python of a path or of a name on PATH. Raises BadInput when there is none."""
+    found = shutil.which(python)
+    if found is None:
+        raise BadInput(f"--python {python}: there is no such program")
+    return Path(found).absolute()  # not resolved: an environment's python is a link
 
 
 def version(python: Path, package: str) -> str:
