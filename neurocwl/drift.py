@@ -173,7 +173,7 @@ def _judge_choices(comparison: _Comparison, use: _Use, option: Option, name: str
         for word in use.words:
             if word not in option.choices:
                 comparison.found("choices", use, name, f"it does not take {word} any more", breaking=True)
-        for word in option.choices if use.words else ():
+        for word in option.choices if use.words and use.input else ():
             listed = any(f"{flag}={word}" in comparison.not_offered for flag in option.flags)
             if word not in use.words and not listed:
                 comparison.found("choices", use, name, f"it also takes {word}, the input does not")
