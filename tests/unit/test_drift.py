@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from neurocwl import cliparser, drift, template
+from neurocwl import cliparser, contract, drift, template
 from neurocwl.cli import main
 from neurocwl.drift import Finding
 from neurocwl.errors import BadInput, InfrastructureError
@@ -142,6 +142,16 @@ def test_the_fmriprep_that_the_tool_names_has_no_drift(capsys: pytest.CaptureFix
     report = json.loads(capsys.readouterr().out)
     assert (report["version"], report["made_for"]) == (FMRIPREP, FMRIPREP)
     assert report["findings"] == []
+
+
+CONTRACTS = [name for name in template.names() if template.load(name).file.with_suffix(".contract.yml").is_file()]
+
+
+@pytest.mark.parametrize("pipeline", [name for name in CONTRACTS if name != "fmriprep"])
+def test_every_pipeline_with_a_contract_keeps_it(pipeline: str, capsys: pytest.CaptureFixture[str]) -> None:
+    index_answers(contract.load(template.load(pipeline)).package)
+    assert main(["pipelines", "drift", pipeline, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["findings"] == []
 
 
 @pytest.mark.slow
