@@ -27,6 +27,8 @@ class Option:
     required: bool = False
     deprecated: bool = False
     help: str = ""
+    separator: str = "="  # between flag and value; argparse takes = for every kind of flag
+    item_separator: str | None = None  # between the values of a list that is one word
 
     @property
     def takes_many(self) -> bool:

@@ -281,6 +281,8 @@ def _pipelines(arguments: argparse.Namespace) -> int:
             print(line)
     elif arguments.verb == "build":
         print(export.build(template.load(arguments.name, arguments.pipeline_dir)))
+    elif arguments.verb == "import":
+        _import(arguments)
     elif arguments.verb == "image":
         export.image(template.load(arguments.name, arguments.pipeline_dir))
     elif arguments.verb == "drift":
@@ -292,6 +294,28 @@ def _pipelines(arguments: argparse.Namespace) -> int:
             [template.load(name, arguments.pipeline_dir) for name in template.names(arguments.pipeline_dir)]
         )
     return 0
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from neurocwl import importing
+
+    if not arguments.source:
+        raise BadInput("--from is missing: a Boutiques descriptor (FILE.json), a command, or MODULE:FUNCTION")
+    if not arguments.pipeline_dir:
+        raise BadInput("--pipeline-dir is missing: the folder for the new pipeline's files")
+    request = importing.Request(
+        name=arguments.name,
+        source=arguments.source,
+        folder=arguments.pipeline_dir,
+        image=arguments.image,
+        entrypoint=arguments.entrypoint,
+        rrid=arguments.rrid,
+        packages=tuple(arguments.package),
+        python=arguments.python,
+        replace=arguments.replace,
+    )
+    for line in importing.run(request, arguments.own_options):
+        print(line)
 
 
 def _drift(arguments: argparse.Namespace) -> int:

@@ -136,7 +136,9 @@ def image(chosen: Template) -> None:
 def built(chosen: Template) -> str:
     """The text of a pipeline's dataset workflow."""
     head = f"#!/usr/bin/env cwl-runner\n# Written by `neurocwl pipelines build {chosen.pipeline}` from its tool and its job template.\n"
-    return head + cwlfile.as_yaml(workflow.dataset_workflow(chosen))
+    # In a folder of the user's own stage-out is not beside the tool: the workflow holds a copy.
+    alone = not (chosen.tool_file.parent / "stage-out.cwl").is_file()
+    return head + cwlfile.as_yaml(workflow.dataset_workflow(chosen, inline=alone))
 
 
 def pipelines(folder: Path, extra: Path | None) -> Iterator[str]:

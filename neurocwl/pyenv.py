@@ -32,10 +32,30 @@ class Environment:
         return version(self.python, package)
 
     def declared(self, package: str) -> dict[str, str]:
-        """What an installed package says that it needs: name -> requirement; extras are left out."""
-        lines = _ask(self.python, f"importlib.metadata.requires({package!r}) or []")
-        needed = [line for line in lines if not re.search(r";.*\bextra\s*==", line)]
-        return {normal(re.split(r"[^\w.-]", line, maxsplit=1)[0]): line for line in needed}
+        """What an installed package says that it needs."""
+        return declared(self.python, package)
+
+
+def declared(python: Path, package: str) -> dict[str, str]:
+    """What a package says that it needs: name -> requirement; extras are left out."""
+    lines = _ask(python, f"importlib.metadata.requires({package!r}) or []")
+    needed = [line for line in lines if not re.search(r";.*\bextra\s*==", line)]
+    return {normal(re.split(r"[^\w.-]", line, maxsplit=1)[0]): line for line in needed}
+
+
+def owner(python: Path, target: str) -> tuple[str, str] | None:
+    """Name and version of the package that has MODULE:FUNCTION or a console script, if one does."""
+    module, colon, _ = target.partition(":")
+    if colon:
+        names = f"importlib.metadata.packages_distributions().get({module.partition('.')[0]!r}, [])"
+    else:
+        script = Path(target).name
+        names = (
+            "[d.metadata['Name'] for d in importlib.metadata.distributions() for e in d.entry_points"
+            f" if e.group == 'console_scripts' and e.name == {script!r}]"
+        )
+    found = _ask(python, names)
+    return (str(found[0]), version(python, found[0])) if found else None
 
 
 def normal(name: str) -> str:

@@ -144,7 +144,9 @@ def test_the_fmriprep_that_the_tool_names_has_no_drift(capsys: pytest.CaptureFix
     assert report["findings"] == []
 
 
-CONTRACTS = [name for name in template.names() if template.load(name).file.with_suffix(".contract.yml").is_file()]
+CONTRACTS = [
+    name for name in template.names() if template.load(name).file.with_suffix(".contract.yml").is_file()
+]
 
 
 @pytest.mark.parametrize("pipeline", [name for name in CONTRACTS if name != "fmriprep"])
