@@ -80,7 +80,8 @@ class _Draft:
 
     def name(self, option: Option, flag: str | None = None) -> str:
         """A name in snake_case that no other input and no option of neurocwl has."""
-        own = re.sub(r"[^a-z0-9]+", "_", (flag or option.name).lower()).strip("_") or "option"
+        said = flag or (option.name if len(option.name) > 2 else option.dest)
+        own = re.sub(r"[^a-z0-9]+", "_", said.lower()).strip("_") or "option"
         own = own if own[0].isalpha() else f"option_{own}"
         taken = {*RESERVED_INPUTS, *RESOURCES, *self.inputs, "extra_args"}
         while own in taken or f"--{own.replace('_', '-')}" in self.own_options:
@@ -321,8 +322,8 @@ def _input(draft: _Draft, option: Option, known: set[str], at: CWL) -> None:
             spec["type"] = f"{item}{'[]' if many else ''}{'' if needed else '?'}"
         else:
             spec["type"] = item if needed else ["null", item]
-        if many and option.action != "Append" and option.flags:
-            spec["inputBinding"] = {**at, "prefix": option.name, **_items(option)}
+        if many and option.action != "Append" and option.flags and not option.item_separator:
+            spec["inputBinding"] = {**at, "prefix": option.name}
     if role and not str(spec["type"]).startswith("File" if role == FILTER else "string"):
         role, name = None, draft.name(option)
     if role:

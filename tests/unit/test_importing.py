@@ -10,7 +10,7 @@ from typing import Any
 
 import argparse_dump
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from neurocwl import bidsapp, cliparser, cwlfile
@@ -321,7 +321,10 @@ def input_of(tool: dict[str, Any], action: argparse.Action) -> dict[str, str]:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=60,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(data=st.data())
 def test_every_command_line_of_an_imported_tool_is_read_as_it_is_meant(
