@@ -44,39 +44,11 @@ def parser() -> argparse.ArgumentParser:
     ):
         verb = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         nouns = verb.add_subparsers(metavar="WHAT", required=True)
-        noun = nouns.add_parser(
-            "dataset",
-            help="a BIDS dataset",
-            description=f"{text}. Give --pipeline P --help for the parameters of P.",
-            usage=f"neurocwl {name} dataset DATASET --pipeline P [options] [parameters of P]",
-            allow_abbrev=False,
-            add_help=False,
+        _noun(nouns, name, text, "dataset", "a BIDS dataset")
+        _noun(
+            nouns, name, text, "project", "a folder with bin/, input/, output/ and src/, or any with images"
         )
-        noun.set_defaults(action=name, parser=noun)
-        nouns_of_dataset.append(noun)
-        _dataset_options(noun)
-        _s3_options(noun)
-        if name == "launch":
-            _launch_options(noun)
-        elif name == "plan":
-            noun.add_argument(
-                "--json", action="store_true", help="the plan as JSON: a stable, documented form"
-            )
-            noun.add_argument(
-                "--validate", action="store_true", help="run the official BIDS validator as well"
-            )
-        else:
-            noun.add_argument(
-                "-o",
-                dest="destination",
-                metavar="DIR|FILE.yml",
-                help="a folder for JSON files, one per shard, or one readable YAML file [job-orders]",
-            )
-            noun.add_argument(
-                "--local",
-                action="store_true",
-                help="download the files beside the job order and refer to them there, for engines that do not read S3",
-            )
+        nouns_of_dataset.extend(nouns.choices.values())
 
     _output_command(commands, "status", "what became of every unit", json=True).add_argument(
         "--watch", action="store_true", help="again every 5 seconds until the run ends"
@@ -103,6 +75,8 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--pipeline-dir", type=Path, metavar="DIR", help="a folder of your own")
     group.add_argument("--no-container", action="store_true", help="run the tool as it is installed here")
     group.add_argument("--work-dir", type=Path, metavar="DIR", help="temporary files")
+
+    _project_commands(commands)
 
     pipelines = commands.add_parser(
         "pipelines", help="the pipelines there are", description="the pipelines there are", allow_abbrev=False
@@ -164,15 +138,51 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _dataset_options(noun: argparse.ArgumentParser) -> None:
+def _noun(nouns: "argparse._SubParsersAction[Parser]", verb: str, text: str, name: str, what: str) -> None:
+    noun = nouns.add_parser(
+        name,
+        help=what,
+        description=f"{text}. Give --pipeline P --help for the parameters of P.",
+        usage=f"neurocwl {verb} {name} {name.upper()} --pipeline P [options] [parameters of P]",
+        allow_abbrev=False,
+        add_help=False,
+    )
+    noun.set_defaults(action=verb, noun=name, parser=noun)
+    _dataset_options(noun, name)
+    _s3_options(noun)
+    if verb == "launch":
+        _launch_options(noun)
+    elif verb == "plan":
+        noun.add_argument("--json", action="store_true", help="the plan as JSON: a stable, documented form")
+        noun.add_argument("--validate", action="store_true", help="run the official BIDS validator as well")
+    else:
+        noun.add_argument(
+            "-o",
+            dest="destination",
+            metavar="DIR|FILE.yml",
+            help="a folder for JSON files, one per shard, or one readable YAML file [job-orders]",
+        )
+        noun.add_argument(
+            "--local",
+            action="store_true",
+            help="download the files beside the job order and refer to them there, for engines that do not read S3",
+        )
+
+
+def _dataset_options(noun: argparse.ArgumentParser, name: str) -> None:
     noun.add_argument(
         "-h", "--help", action="store_true", help="this help; with --pipeline P the parameters of P as well"
     )
     noun.add_argument(
         "dataset",
         nargs="?",
-        metavar="DATASET",
-        help="s3://BUCKET/PREFIX or a folder: where dataset_description.json and sub-*/ lie",
+        metavar=name.upper(),
+        help="s3://BUCKET/PREFIX or a folder: where "
+        + (
+            "dataset_description.json and sub-*/ lie"
+            if name == "dataset"
+            else "the project or its images lie"
+        ),
     )
     noun.add_argument(
         "--pipeline", metavar="P", help="a pipeline (neurocwl pipelines), or a job template file"
@@ -220,6 +230,9 @@ def _dataset_options(noun: argparse.ArgumentParser) -> None:
     selection.add_argument(
         "--exclude", nargs="+", default=[], metavar="LABEL", help="not these participants; * and ? match"
     )
+    selection.add_argument(
+        "--batch-size", type=int, metavar="N", help="at most N images to a job, in pipelines that batch them"
+    )
     selection.add_argument("--limit", type=int, metavar="N", help="at most N units")
     selection.add_argument(
         "--bids-filter-file", type=Path, metavar="FILE", help="a BIDS filter file as fMRIPrep knows it (JSON)"
@@ -265,6 +278,11 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
         help="in a rehearsal: fail, crash-late, missing-report, oom or hang",
     )
     group.add_argument(
+        "--notify-slack",
+        action="store_true",
+        help="tell the channel behind $NEUROCWL_SLACK_WEBHOOK when the launch begins and ends",
+    )
+    group.add_argument(
         "--no-container",
         action="store_true",
         help="run the tool as it is installed here, without a container",
@@ -278,6 +296,28 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--keep-work-dir", action="store_true", help="leave the temporary files for inspection"
     )
+
+
+def _project_commands(commands: "argparse._SubParsersAction[Parser]") -> None:
+    text = "folders of image processing projects: bin/, input/, output/, src/"
+    command = commands.add_parser("project", help=text, description=text, allow_abbrev=False)
+    verbs = command.add_subparsers(metavar="VERB", required=True)
+    text = "make the folders of a project; what is there stays"
+    create = verbs.add_parser("create", help=text, description=text, allow_abbrev=False)
+    create.set_defaults(action="project-create", parser=create)
+    create.add_argument("folder", type=Path, metavar="DIR")
+    text = "bring bin/, input/ and src/ to a bucket and output/ back; every copy is checked, nothing is deleted unasked"
+    sync = verbs.add_parser("sync", help=text, description=text, allow_abbrev=False)
+    sync.set_defaults(action="project-sync", parser=sync)
+    sync.add_argument("folder", type=Path, metavar="DIR")
+    sync.add_argument("place", metavar="s3://BUCKET/PROJECT")
+    way = sync.add_mutually_exclusive_group()
+    way.add_argument("--up", action="store_true", help="bin/, input/ and src/ only")
+    way.add_argument("--down", action="store_true", help="output/ only")
+    sync.add_argument(
+        "--delete", action="store_true", help="remove at the target what the source does not have"
+    )
+    _s3_options(sync)
 
 
 def _output_command(
@@ -300,7 +340,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, rest = top.parse_known_args(words)
         from neurocwl import commands
 
-        if rest and not getattr(arguments, "pipeline", None):
+        if rest and not getattr(arguments, "pipeline", None) and getattr(arguments, "noun", "") != "project":
             top.error(f"unrecognized arguments: {' '.join(rest)}")
         return commands.run(arguments, words)
     except BrokenPipeError:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from neurocwl import lease, plan, runs, show, status, template
-from neurocwl.errors import BadInput
+from neurocwl import lease, plan, runs, show, status, superseded, template
+from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.plan import Plan
 from neurocwl.prepare import Prepared, access, parsed, prepare
 from neurocwl.storage import Folder, open_location
@@ -28,6 +28,8 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         "logs": _logs,
         "cancel": _cancel,
         "group": _group,
+        "project-create": _project_create,
+        "project-sync": _project_sync,
         "pipelines": _pipelines,
         "demo": _demo,
     }
@@ -84,7 +86,10 @@ def _strict(arguments: argparse.Namespace, made: Plan) -> int:
 
 
 def _launch(arguments: argparse.Namespace) -> int:
-    from neurocwl import launch, licence
+    from neurocwl import launch, licence, notify
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
 
     arguments, chosen = parsed(arguments)
     if arguments.rehearse and not chosen.rehearsal:
@@ -115,13 +120,19 @@ def _launch(arguments: argparse.Namespace) -> int:
         command=["neurocwl", *arguments.words],
         keep_work=arguments.keep_work_dir,
     )
-    if not made.of(plan.READY) and not launch.group_is_due(prepared.request, output):
+    tell = notify.teller(os.environ, say) if arguments.notify_slack else lambda text: None
+    due = launch.group_is_due(prepared.request, output) or superseded.found(made, chosen, output)
+    if not made.of(plan.READY) and not due:
         print("nothing to run: every unit is done or lacks files", file=sys.stderr)
         launch.record(made, prepared.request, prepared.dataset, output, means)
         return 0 if not made.of(plan.INCOMPLETE) else 1
-    final = launch.launch(
-        made, prepared.request, prepared.dataset, output, means, lambda line: print(line, file=sys.stderr)
-    )
+    tell(notify.begun(made.pipeline, len(made.of(plan.READY)), output.url))
+    try:
+        final = launch.launch(made, prepared.request, prepared.dataset, output, means, say)
+    except NeurocwlError as error:
+        tell(notify.broken(made.pipeline, output.url, error))
+        raise
+    tell(notify.ended(final))
     show.status(final, stream=sys.stdout)
     show.next_steps(final)
     if final.run.status != "finished":
@@ -198,7 +209,8 @@ def _logs(arguments: argparse.Namespace) -> int:
     from neurocwl.receipts import read_receipt
 
     output = open_location(arguments.output, access(arguments))
-    unit = arguments.unit if arguments.unit.startswith("sub-") else f"sub-{arguments.unit}"
+    whole = arguments.unit == template.GROUP or arguments.unit.startswith(("sub-", f"{template.BATCH}-"))
+    unit = arguments.unit if whole else f"sub-{arguments.unit}"
     receipt = read_receipt(output, unit)
     if receipt is None:
         known = [u.unit for u in status.read(output, runs.latest(output)).units]
@@ -267,6 +279,33 @@ def _group(arguments: argparse.Namespace) -> int:
     show.status(final, stream=sys.stdout)
     done = {unit.unit for unit in final.units if unit.status == status.DONE}
     return 130 if final.run.status != "finished" else 0 if template.GROUP in done else 1
+
+
+def _project_create(arguments: argparse.Namespace) -> int:
+    from neurocwl import project
+
+    made = project.create(arguments.folder)
+    print("\n".join(f"{folder}/" for folder in made) or f"{arguments.folder}: has all folders")
+    print(
+        "  images go to input/, the macro (*.ijm) to bin/ or src/; then: neurocwl launch project",
+        arguments.folder,
+    )
+    return 0
+
+
+def _project_sync(arguments: argparse.Namespace) -> int:
+    from neurocwl import project, sync
+
+    here, there = Folder(arguments.folder.absolute()), open_location(arguments.place, access(arguments))
+    if not here.root.is_dir():
+        raise BadInput(f"{here.root}: there is no such folder; make it with neurocwl project create")
+    both = not (arguments.up or arguments.down)
+    for name in project.FOLDERS:
+        back = name == project.OUTPUT
+        if both or (arguments.down if back else arguments.up):
+            source, target = (there, here) if back else (here, there)
+            print(sync.folder(name, source, target, delete=arguments.delete).line(source.url, target.url))
+    return 0
 
 
 def _pipelines(arguments: argparse.Namespace) -> int:

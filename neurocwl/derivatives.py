@@ -181,9 +181,12 @@ def _why(earlier: Earlier, unit: Unit) -> str:
 
 
 def results(wanted: Sequence[str], location: Location, receipts: Iterable[Receipt]) -> Part:
-    """The delivered files of finished units that match, at their paths below the output."""
+    """The delivered files that match, at their paths below the output.
+
+    A failed unit has some where its pipeline delivers always: what it did manage counts.
+    """
     patterns = [globs.regex(glob) for glob in wanted]
-    written = [w for receipt in receipts if receipt.status == DONE for w in receipt.delivered]
+    written = [w for receipt in receipts for w in receipt.delivered]
     found = [w for w in written if any(p.fullmatch(w.path) for p in patterns)]
     entries = sorted(Entry(w.path, w.size, w.etag) for w in found)
     return Part("results", location, tuple((entry.path, entry) for entry in entries))

@@ -2,14 +2,14 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neurocwl import assets, cwlfile, images, template, workflow
 from neurocwl.errors import BadInput, InfrastructureError
-from neurocwl.joborder import Common, as_json, job_order, shards
+from neurocwl.joborder import Common, Order, as_json, job_order, shards
 from neurocwl.plan import READY, Plan, Request
 from neurocwl.storage import Location
 from neurocwl.template import Template
@@ -53,13 +53,15 @@ def job_orders(
     if as_yaml and len(groups) > 1:
         raise BadInput(f"-o {destination}: {len(groups)} shards do not fit into one file; give a folder")
     folder = destination.parent if as_yaml else destination
+    places = {"dataset": dataset, **_earlier(groups)}
     files = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number, shard in enumerate(groups, start=1):
             document = job_order(shard, request.template, common)
             if local:
-                document = localised(document, dataset, folder / "dataset")
+                for place, there in places.items():
+                    document = localised(document, there, folder / place)
             file = destination if as_yaml else folder / f"job-order-{number:03}.json"
             file.write_bytes(cwlfile.as_yaml(document).encode() if as_yaml else as_json(document))
             files.append(file)
@@ -69,6 +71,18 @@ def job_orders(
         raise InfrastructureError(f"-o {destination}: {error.strerror}") from error
     built_here = request.image.startswith(images.PREFIX)
     return Written(tuple(files), _workflow_for(request, folder), local, built_here)
+
+
+def _earlier(groups: Sequence[Sequence[Order]]) -> dict[str, Location]:
+    """Where earlier derivatives lie, each with a name for a folder."""
+    found = {
+        part.location.url: part.location
+        for group in groups
+        for one in group
+        for parts in one.parts.values()
+        for part in parts
+    }
+    return {f"earlier-{number}": location for number, location in enumerate(found.values(), start=1)}
 
 
 def _workflow_for(request: Request, folder: Path) -> Path:
@@ -85,7 +99,7 @@ def _workflow_for(request: Request, folder: Path) -> Path:
 
 
 def localised(document: Any, dataset: Location, folder: Path) -> Any:
-    """The same document with every file of the dataset at a local path; files on S3 are downloaded.
+    """The same document with every file of a dataset (or output) at a local path; files on S3 are downloaded.
 
     A file that is there with the right size is not fetched again.
     """

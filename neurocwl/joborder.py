@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlparse
 from neurocwl.bids import File
 from neurocwl.derivatives import Part
 from neurocwl.parameters import RESOURCES
-from neurocwl.template import DATASET_FOLDER, OF_RESULTS, Binding, Template, command_line_tools
-from neurocwl.units import Queries, Unit, bound_files, is_set
+from neurocwl.template import FOLDER_OF, OF_RESULTS, Binding, Template, command_line_tools
+from neurocwl.units import Queries, Unit, bound_files, inherited_files, is_set
 
 SHARD_UNITS = 200  # a flat list much longer than this costs a Toil leader quadratic time
 SHARD_FILES = 10_000  # some 100 MB of a Toil leader's memory
@@ -110,7 +110,7 @@ class Order:
         labels = {name: value for name, value in self.inputs().items() if name not in brought}
         wanted: dict[str, Any] = {
             name: {
-                "folder": DATASET_FOLDER if self.template.bind[name].kind == "dataset" else "",
+                "folder": FOLDER_OF.get(self.template.bind[name].kind, ""),
                 "files": [(self.locate(f.path), self._place(name, f), f.size) for f in files],
             }
             for name, files in self.files_of.items()
@@ -127,7 +127,7 @@ class Order:
         return {"context": self.context(), **labels, "request": request}
 
     def _place(self, name: str, file: File) -> str:
-        return file.path if self.template.bind[name].kind == "dataset" else file.path.rpartition("/")[2]
+        return file.path if self.template.bind[name].kind in FOLDER_OF else file.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,8 @@ def _bound(binding: Binding, unit: Unit, files: Sequence[File], locate: Locate) 
     """The CWL value of a label, or of files of the dataset."""
     if binding.kind == "label":
         return {"unit": unit.name, "participant": unit.participant, "session": unit.session}[binding.label]
-    if binding.kind == "dataset":
-        return directory(DATASET_FOLDER, [(f.path, locate(f.path), f.size) for f in files])
+    if binding.kind in FOLDER_OF:
+        return directory(FOLDER_OF[binding.kind], [(f.path, locate(f.path), f.size) for f in files])
     objects = [file_object(locate(f.path), f.path, f.size) for f in files]
     return objects if binding.kind == "files" else objects[0] if objects else None
 
@@ -164,20 +164,24 @@ def order(
     """The CWL inputs of one unit. fingerprint: what besides the files decides its results."""
     files_of: dict[str, tuple[File, ...]] = {}
     sessions: dict[str, tuple[Session, ...]] = {}
+    parts = _of_sessions(template, unit, parts or {})
     for name in template.file_inputs:
         binding = template.bind[name]
         if not applies(binding, parameters):
             files_of[name] = ()
+        elif binding.beside:
+            described = template.bind[binding.beside]
+            files_of[name] = inherited_files(unit, binding.where, described, queries) or ()
         elif binding.kind == "sessions":
-            there = {part.name for part in (parts or {}).get(binding.reuse or "", ())}
-            found = _sessions(unit, binding, queries)
+            there = {part.name for part in parts.get(binding.reuse or "", ())}
+            found = _sessions(unit, binding, queries, parameters)
             sessions[name] = tuple(s for s in found if s.unit.name not in there)
             files_of[name] = tuple(f for s in sessions[name] for files in s.files_of.values() for f in files)
         else:
             own = bound_files(unit, binding, queries)
             files_of[name] = (*root_files, *own) if binding.kind == "dataset" else own
     chosen = {
-        name: tuple((parts or {}).get(name, ())) if applies(template.bind[name], parameters) else ()
+        name: tuple(parts.get(name, ())) if applies(template.bind[name], parameters) else ()
         for name in template.result_inputs
     }
     distinct = {f.path: f for files in files_of.values() for f in files}.values()
@@ -195,10 +199,40 @@ def order(
     return Order(unit, template, locate, files_of, count, size, key, chosen, sessions)
 
 
+def _of_sessions(
+    template: Template, unit: Unit, parts: Mapping[str, tuple[Part, ...]]
+) -> dict[str, tuple[Part, ...]]:
+    """The parts, and of those that stand for sessions only the ones of the unit's sessions."""
+    reused = {binding.reuse for binding in template.bind.values()}
+    known = {f"{unit.name}_ses-{label}" for label in _labels(unit)}
+    return {
+        name: tuple(p for p in group if name not in reused or p.name in known)
+        for name, group in parts.items()
+    }
+
+
+def notes(one: Order) -> list[str]:
+    """What people should know of a unit over sessions before it runs."""
+    found = []
+    for name, group in one.sessions.items():
+        there = {part.name for part in one.parts.get(one.template.bind[name].reuse or "", ())}
+        used = there | {s.unit.name for s in group}
+        left_out = [label for label in _labels(one.unit) if f"{one.unit.name}_ses-{label}" not in used]
+        found += [f"ses-{label} is left out: it lacks what a session needs" for label in left_out]
+        if len(used) == 1:
+            found.append(f"one time point only: {min(used)}")
+        if there:
+            found.append(f"finished earlier: {', '.join(sorted(there))}")
+        if any(f.session is None and f.datatype for f in one.unit.files):
+            found.append("files that lie in no session are left out")
+    return found
+
+
 def with_parts(one: Order, name: str, parts: Sequence[Part]) -> Order:
     """The same work with more of it there already: its task key stays."""
     there = {part.name for part in one.parts[name]}
-    more = tuple(part for part in parts if part.name not in there)
+    usable = _of_sessions(one.template, one.unit, {name: tuple(parts)})[name]
+    more = tuple(part for part in usable if part.name not in there)
     there |= {part.name for part in more}
     sessions = {
         key: tuple(s for s in group if s.unit.name not in there)
@@ -220,20 +254,26 @@ def applies(binding: Binding, parameters: Mapping[str, Any]) -> bool:
     return not binding.when or is_set(parameters.get(binding.when))
 
 
-def _sessions(unit: Unit, binding: Binding, queries: Queries | None) -> list[Session]:
+def _sessions(
+    unit: Unit, binding: Binding, queries: Queries | None, parameters: Mapping[str, Any]
+) -> list[Session]:
     """The sessions of a participant that have files for the record; the others are left out."""
     found = []
-    for label in sorted({f.session for f in unit.files if f.session is not None}):
+    for label in _labels(unit):
         files = tuple(f for f in unit.files if f.session == label)
         session = Unit(f"{unit.name}_ses-{label}", unit.participant, label, files)
         bound = {
             name: bound_files(session, field, queries)
             for name, field in binding.fields.items()
-            if field.kind != "label"
+            if field.kind != "label" and applies(field, parameters)
         }
         if all(bound.values()):
             found.append(Session(session, bound))
     return found
+
+
+def _labels(unit: Unit) -> list[str]:
+    return sorted({f.session for f in unit.files if f.session is not None})
 
 
 def part_directory(part: Part) -> dict[str, Any]:
@@ -288,7 +328,12 @@ def fingerprint(
 def _meaning(binding: Binding) -> list[Any]:
     known = [binding.kind, dict(binding.where), binding.label, binding.query, binding.when]
     fields = {name: _meaning(field) for name, field in binding.fields.items()}
-    return [*known, *([binding.unless] if binding.unless else []), *([fields] if fields else [])]
+    return [
+        *known,
+        *([binding.unless] if binding.unless else []),
+        *([fields] if fields else []),
+        *([binding.beside] if binding.beside else []),
+    ]
 
 
 def _content(value: Any) -> Any:

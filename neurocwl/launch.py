@@ -24,6 +24,7 @@ from neurocwl import (
     machine,
     runs,
     status,
+    superseded,
     toil,
     workflow,
 )
@@ -82,6 +83,7 @@ def launch(
 
     Raises Busy when another launch writes to the output, InfrastructureError when Toil cannot run.
     """
+    _check_reading(request.template, dataset, means)
     here = machine.here(means.work_dir)
     asked, told = machine.resources(request.template, means.parameters, here, request.rehearsal)
     for line in told:
@@ -109,6 +111,8 @@ def launch(
                     folder,
                     stop,
                 )
+                if not stop.is_set():
+                    superseded.clear(plan, request.template, output, say)
                 _run_group(request, run, output, means, folder, stop, say)
             except BaseException as error:
                 stop.broken(error)
@@ -239,6 +243,15 @@ def record(plan: Plan, request: Request, dataset: Location, output: Location, me
         description.write(output, request.template, run, dataset.read(description.PATH))
         description.write_shared(output, read_states(output))
     return status.read(output, run)
+
+
+def _check_reading(template: Template, dataset: Location, means: Means) -> None:
+    """Refuse what stage-in cannot bring: CWL has no way to put its files into records."""
+    if means.stage_in(dataset) and any(binding.kind == "sessions" for binding in template.bind.values()):
+        raise BadInput(
+            f"{dataset.url}: {template.pipeline} cannot read a bucket unsigned, as requester pays, or with # or ? "
+            "in its keys; copy the dataset to a bucket of yours first"
+        )
 
 
 def _end_what_a_killed_launch_left(run: Run, output: Location) -> None:

@@ -265,6 +265,13 @@ def place_object(template: Template, name: str, url: str) -> Any:
     return [value] if template.takes_many(name) else value
 
 
+def _is_required(template: Template, parameter: Parameter) -> bool:
+    spec = template.tool["inputs"][parameter.name]
+    type_ = spec["type"] if isinstance(spec, Mapping) else spec
+    optional = "null" in type_ if isinstance(type_, list) else str(type_).endswith("?")
+    return not optional and parameter.default is None and parameter.name not in template.fixed
+
+
 def check(template: Template, values: Mapping[str, Any]) -> None:
     """Refuse parameters that exclude each other or that lack the one they need.
 
@@ -285,6 +292,9 @@ def check(template: Template, values: Mapping[str, Any]) -> None:
         name, _, wanted = term.partition("=")
         return "--" + name.replace("_", "-") + (f" {wanted}" if wanted else "")
 
+    for parameter in known.values():
+        if _is_required(template, parameter) and values.get(parameter.name) is None:
+            raise BadInput(f"{parameter.option} is missing: {parameter.summary}")
     for name in set(RESOURCES) & set(values):
         least = 0 if name == "time_limit" else 1
         if isinstance(values[name], int) and values[name] < least:

@@ -8,7 +8,7 @@ from typing import Any
 from neurocwl.bids import Dataset, Entry, Problem
 from neurocwl.derivatives import Earlier, Part, lacking, parts_of, resumed
 from neurocwl.errors import BadInput
-from neurocwl.joborder import Order, applies, fingerprint, order, with_parts
+from neurocwl.joborder import Order, applies, fingerprint, notes, order, with_parts
 from neurocwl.preflight import Preflight
 from neurocwl.receipts import UnitState
 from neurocwl.storage import Location
@@ -25,6 +25,7 @@ class PlannedUnit:
     order: Order
     status: str
     reason: str
+    notes: tuple[str, ...] = ()  # what of the reason people should know before it runs
 
     @property
     def unit(self) -> Unit:
@@ -126,7 +127,9 @@ def make(
             files = {f.path: f for files in one.files_of.values() for f in files}.values()
             why = request.preflight.objection(unit, [(f, location.file_url(f.path)) for f in files])
             one = replace(one, unit=replace(unit, missing=(why,) if why else ()))
-        planned.append(PlannedUnit(one, *_decide(one, state, request)))
+        status, reason = _decide(one, state, request)
+        noted = tuple(notes(one)) if status == READY else ()
+        planned.append(PlannedUnit(one, status, "; ".join([*([reason] if reason else []), *noted]), noted))
     gone = sorted(set(states) - {u.name for u in units} - {GROUP}) if _everything(request.selection) else []
     withdrawn = [
         Problem(name, "WITHDRAWN", "has results at the output but is not in the dataset") for name in gone
@@ -182,7 +185,7 @@ def _decide(one: Order, state: UnitState, request: Request) -> tuple[str, str]:
     if state.staging is not None:
         return READY, "an earlier attempt was cut off"
     if receipt is None:
-        return READY, "; ".join(one.unit.notes)
+        return READY, ""
     if receipt.rehearsal and not request.rehearsal:
         return READY, "rehearsed"
     if receipt.status != DONE:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neurocwl import derivatives, parameters, plan, preflight, runs, template
+from neurocwl import derivatives, parameters, plan, preflight, project, runs, template
 from neurocwl.bids import Problem
 from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.filters import read_filter_file
@@ -48,6 +48,8 @@ def access(arguments: argparse.Namespace, *, dataset: bool = False) -> Access:
 
 def parsed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, Template]:
     """The arguments again, now with the pipeline's own parameters."""
+    if not arguments.pipeline and arguments.noun == "project":
+        arguments.pipeline = project.pipeline(arguments.pipeline_dir)
     if not arguments.pipeline:
         if arguments.help:
             arguments.parser.print_help()
@@ -61,12 +63,11 @@ def parsed(arguments: argparse.Namespace) -> tuple[argparse.Namespace, Template]
     if arguments.help:
         parser.print_help()
         raise SystemExit(0)
-    again = parser.parse_args(
-        arguments.words[2:], argparse.Namespace(action=arguments.action, parser=parser, words=arguments.words)
-    )
+    known = {name: getattr(arguments, name) for name in ("action", "noun", "parser", "words")}
+    again = parser.parse_args(arguments.words[2:], argparse.Namespace(**known))
     if not again.dataset:
         raise BadInput(
-            "DATASET is missing: an s3:// URL or a folder (before options that take several words)"
+            f"{arguments.noun.upper()} is missing: an s3:// URL or a folder (before options that take several words)"
         )
     return again, chosen
 
@@ -79,11 +80,13 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     from neurocwl import validity
     from neurocwl.bids import index
 
+    ours, theirs = access(arguments), access(arguments, dataset=True)
+    if arguments.noun == "project":
+        project.complete(arguments, chosen, open_location(arguments.dataset, theirs))
     if need_output and not arguments.output:
         raise BadInput("--output is missing: where the derivatives go, an s3:// URL or a folder")
     if arguments.limit is not None and arguments.limit < 1:
         raise BadInput(f"--limit {arguments.limit}: must be 1 or more")
-    ours, theirs = access(arguments), access(arguments, dataset=True)
     location = open_location(arguments.dataset, theirs)
     output = open_location(arguments.output, ours) if arguments.output else None
     there, here = _real(output) if output else "", _real(location)
@@ -91,7 +94,8 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
         raise BadInput(
             f"--output {output.url} contains the dataset {location.url}; write beside it, or below its derivatives/"
         )
-    if output and plan.is_inside_dataset(there, here):
+    own = arguments.noun == "project" and there == f"{here}/{project.OUTPUT}"
+    if output and not own and plan.is_inside_dataset(there, here):
         raise BadInput(
             f"--output {output.url} lies among the raw data; write to {location.url}/derivatives/{chosen.pipeline} or elsewhere"
         )
@@ -99,6 +103,7 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     after = {name: open_location(url, ours) for name, url in _after(arguments, chosen, ours)}
     values |= {name: parameters.place_object(chosen, name, there.url) for name, there in after.items()}
     parameters.check(chosen, values)
+    values |= chosen.fixed
     rehearsing = bool(getattr(arguments, "rehearse", False))
     image = arguments.image or (chosen.rehearsal if rehearsing else None) or chosen.image
     request = PlanRequest(
@@ -113,15 +118,17 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
         _preflight(arguments, ours),
     )
     entries = plan.entries_of(location)
-    ignored = _text(location, ".bidsignore") or ""
-    dataset = index(entries, bidsignore=ignored, participants_tsv=_text(location, "participants.tsv"))
+    problems: list[Problem] = []
+    if arguments.noun == "project" and not project.is_bids(entries):
+        dataset = project.index(entries, chosen)
+    else:
+        ignored = _text(location, ".bidsignore") or ""
+        dataset = index(entries, bidsignore=ignored, participants_tsv=_text(location, "participants.tsv"))
+        description, problems = _described(location)
+        kind = validity.dataset_type(description)
+        problems += validity.invalid_names([e.path for e in entries], dataset_type=kind, bidsignore=ignored)
     if not dataset.participants:
-        raise BadInput(
-            f"{location.url}: no sub-* folders; give the prefix or folder that holds dataset_description.json and sub-*/"
-        )
-    description, problems = _described(location)
-    kind = validity.dataset_type(description)
-    problems += validity.invalid_names([e.path for e in entries], dataset_type=kind, bidsignore=ignored)
+        raise BadInput(_nothing_in(location.url, arguments, chosen))
     states = _states(output, lenient=not need_output)
     made = plan.make(dataset, location, output, request, states, problems)
     if not made.units:
@@ -130,6 +137,14 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     if unknown:
         raise BadInput(f"--rehearse-fault {unknown[0]}: no such unit among the selected ones")
     return Prepared(made, request, location, output, ours, theirs, values)
+
+
+def _nothing_in(url: str, arguments: argparse.Namespace, chosen: Template) -> str:
+    if arguments.noun == "project":
+        return f"{url}: no images ({', '.join(project.extensions(chosen))}); give the folder or prefix that holds them"
+    return (
+        f"{url}: no sub-* folders; give the prefix or folder that holds dataset_description.json and sub-*/"
+    )
 
 
 def _real(location: Location) -> str:
@@ -163,7 +178,8 @@ def _described(location: Location) -> tuple[dict[str, Any], list[Problem]]:
 
 def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, Any], Selection]:
     """The pipeline's parameters, checked, and the selection."""
-    values = parameters.from_file(arguments.parameters, chosen) if arguments.parameters else {}
+    values: dict[str, Any] = dict(getattr(arguments, "of_project", {}))
+    values |= parameters.from_file(arguments.parameters, chosen) if arguments.parameters else {}
     values |= parameters.given(arguments, chosen)
     queries = read_filter_file(arguments.bids_filter_file) if arguments.bids_filter_file else None
     known = chosen.tool["inputs"]
@@ -178,7 +194,6 @@ def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, 
         values[chosen.selection["filter"]] = parameters.path_object(
             "File", str(arguments.bids_filter_file), "--bids-filter-file"
         )
-    values |= chosen.fixed
     selection = Selection(
         tuple(arguments.participant_label),
         tuple(arguments.session_label),
@@ -186,8 +201,17 @@ def _values(arguments: argparse.Namespace, chosen: Template) -> tuple[dict[str, 
         tuple(arguments.exclude),
         arguments.limit,
         queries,
+        _batch_size(arguments, chosen),
     )
     return values, selection
+
+
+def _batch_size(arguments: argparse.Namespace, chosen: Template) -> int | None:
+    size: int | None = arguments.batch_size
+    if size is not None and (size < 1 or chosen.unit != template.BATCH):
+        why = "must be 1 or more" if size < 1 else f"{chosen.pipeline} takes no batches; leave it out"
+        raise BadInput(f"--batch-size {size}: {why}")
+    return size
 
 
 def _after(arguments: argparse.Namespace, chosen: Template, access: Access) -> list[tuple[str, str]]:
@@ -230,7 +254,7 @@ def _faults(arguments: argparse.Namespace) -> dict[str, str]:
     faults = {}
     for word in getattr(arguments, "rehearse_fault", []):
         unit, _, fault = word.partition("=")
-        if fault not in FAULTS:
+        if fault.partition("@")[0] not in FAULTS:
             raise BadInput(
                 f"--rehearse-fault {word}: must be UNIT=FAULT with FAULT one of {', '.join(FAULTS)}"
             )

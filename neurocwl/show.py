@@ -43,7 +43,7 @@ def _table(
 def plan(made: "Plan", *, brief: bool = False, stream: TextIO | None = None) -> None:
     """The units of a plan with what would happen to each, and the problems of the dataset."""
     out = stream or sys.stdout
-    shown = [u for u in made.units if not brief or u.status == "incomplete"]
+    shown = [u for u in made.units if not brief or u.status == "incomplete" or u.notes]
     if shown:
         rows = [
             (u.unit.name, u.status, str(u.order.files), human(u.order.size), u.reason) for u in shown[:ROWS]

@@ -12,18 +12,32 @@ from neurocwl import assets, cwlfile
 from neurocwl.errors import BadInput
 from neurocwl.filters import QUERIES, parse_filters
 
-UNIT_KINDS = ("participant", "session", "group")
+UNIT_KINDS = ("participant", "session", "batch", "group")
 GROUP = "group"  # the unit of a pipeline that runs over the results of all others
+BATCH = "batch"  # the unit of a pipeline that takes many small images at once
 DATASET_FOLDER = "bids"  # what the dataset is called where a tool sees it
 LABELS = ("participant", "session", "unit")
 # Names of a dataset workflow's own inputs and of what passes through the tool.
 RESERVED_INPUTS = frozenset({"output", "run", "units", "unit", "unit_context", "unit_output", "unit_run"})
 RESERVED_OUTPUTS = frozenset({"exit_code", "passed_context", "passed_output", "passed_run"})
 NOT_TEMPLATES = (".test", ".contract", ".schema")  # what else lies in jobs/
-BINDING_KINDS = ("dataset", "files", "file", "label", "sessions", "timepoints", "derivatives", "results")
+BINDING_KINDS = (
+    "dataset",
+    "tree",
+    "files",
+    "file",
+    "label",
+    "sessions",
+    "timepoints",
+    "derivatives",
+    "results",
+)
 FIELD_KINDS = ("files", "file", "label")  # what a field of a session's record may be bound to
-OF_DATASET = ("dataset", "files", "file", "sessions")  # bindings that files of the dataset fill
+OF_DATASET = ("dataset", "tree", "files", "file", "sessions")  # bindings that files of the dataset fill
 OF_RESULTS = ("derivatives", "results")  # bindings that files of an earlier output fill
+
+# Bindings that become one folder, and what it is called.
+FOLDER_OF: Mapping[str, str] = {"dataset": DATASET_FOLDER, "tree": "files"}
 
 Where = Mapping[str, Any]
 
@@ -46,7 +60,7 @@ class Binding:
     """What fills one CWL input."""
 
     kind: str  # one of BINDING_KINDS
-    where: Where = field(default_factory=dict)  # for dataset, files and file
+    where: Where = field(default_factory=dict)  # for dataset, tree, files and file
     label: str = ""  # participant, session or unit
     query: str | None = None
     when: str | None = None
@@ -56,6 +70,7 @@ class Binding:
     results: tuple[str, ...] = ()  # globs
     after: tuple[str, ...] = ()  # pipelines
     reuse: str | None = None  # for sessions and timepoints: the input that has some of them already
+    beside: str | None = None  # the binding whose file this one describes, by BIDS inheritance
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +82,8 @@ class Requirement:
     query: str | None = None
     unless: str | None = None
     when: str | None = None
+    beside: str | None = None  # as in a Binding
+    single: bool = False  # more than one is a choice that a user must make
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +117,14 @@ class Template:
     expect: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     needs_session: bool = False
     fixed: Mapping[str, Any] = field(default_factory=dict)
     group: str | None = None
+    batch_size: int = 0  # images, for unit batch
+    macro: str | None = None  # the CWL input that a project's own macro fills
     findings: str | None = None  # path of a report on the images, for preflight
     rehearsal: str | None = None
 
@@ -142,6 +162,7 @@ class Template:
             "expect": list(self.expect),
             "forbid": list(self.forbid),
             "shared": list(self.shared),
+            **({"leave_out": list(self.leave_out)} if self.leave_out else {}),
         }
 
 
@@ -254,11 +275,14 @@ def read(file: Path) -> Template:
         expect=tuple(evidence.get("expect", [])),
         forbid=tuple(evidence.get("forbid", [])),
         shared=tuple(raw.get("shared", [])),
+        leave_out=tuple(raw.get("leave_out", [])),
         rules=tuple(_rule(rule) for rule in raw.get("rules", [])),
         choices=raw.get("choices", {}),
         needs_session=raw.get("needs_session", False),
         fixed=raw.get("fixed", {}),
         group=raw.get("group"),
+        batch_size=raw.get("batch_size", 0),
+        macro=raw.get("macro"),
         findings=raw.get("findings"),
         rehearsal=raw.get("rehearsal"),
     )
@@ -351,7 +375,7 @@ def _binding(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDING_
         raise BadInput(f"{file}: bind.{name} must have exactly one of {', '.join(kinds)}")
     kind = found[0]
     value = spec[kind]
-    special = {"derivatives": {"after"}, "sessions": {"reuse"}, "timepoints": {"reuse"}}
+    special = {"file": {"beside"}, "derivatives": {"after"}, "sessions": {"reuse"}, "timepoints": {"reuse"}}
     unknown = set(spec) - {kind, "query", "when", "unless"} - special.get(kind, set())
     if unknown:
         raise BadInput(
@@ -381,7 +405,7 @@ def _binding(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDING_
     if kind == "results":
         return Binding(kind, results=tuple(value))
     where = value if isinstance(value, Mapping) else {}
-    return Binding(kind, where=where, query=query, when=when, unless=unless)
+    return Binding(kind, where=where, query=query, when=when, unless=unless, beside=spec.get("beside"))
 
 
 def _rule(raw: Mapping[str, Any]) -> Rule:
@@ -395,6 +419,8 @@ def _misfits(template: Template) -> Iterator[str]:
     inputs, outputs = template.tool["inputs"], template.tool["outputs"]
     if template.unit not in UNIT_KINDS:
         yield f"unit is {template.unit!r}; it must be one of {', '.join(UNIT_KINDS)}"
+    if (template.batch_size > 0) != (template.unit == BATCH):
+        yield f"batch_size is {template.batch_size}; unit {BATCH} needs one of 1 or more, others have none"
     if template.deliver not in ("success", "always"):
         yield f"deliver is {template.deliver!r}; it must be success or always"
     used = {
@@ -402,7 +428,7 @@ def _misfits(template: Template) -> Iterator[str]:
         *template.choices,
         *template.fixed,
         *template.selection.values(),
-        *([template.licence] if template.licence else []),
+        *(name for name in (template.licence, template.macro) if name),
     }
     terms = [term for rule in template.rules for term in (*rule.exclusive, *rule.needs, rule.option) if term]
     used |= {term.partition("=")[0] for term in terms}  # a term is an input, or input=value
@@ -415,6 +441,7 @@ def _misfits(template: Template) -> Iterator[str]:
     for name in sorted(RESERVED_INPUTS & set(inputs) | RESERVED_OUTPUTS & set(outputs)):
         yield f"{template.tool_file.name} calls something {name!r}, as the dataset workflow does: rename it"
     yield from _kind_misfits(template)
+    yield from _beside_misfits(template)
     filters = [
         (f"bind.{name}{f'.{inner}' if inner else ''}", b.where, b.query)
         for name, binding in template.bind.items()
@@ -432,6 +459,15 @@ def _misfits(template: Template) -> Iterator[str]:
         for word in re.findall(r"\{([^}]*)\}", str(pattern)):
             if word not in LABELS:
                 yield f"{pattern!r}: {{{word}}} stands for nothing; there are {', '.join(LABELS)}"
+
+
+def _beside_misfits(template: Template) -> Iterator[str]:
+    besides = [(f"bind.{name}", binding.beside) for name, binding in template.bind.items()]
+    besides += [(f"requires {r.name!r}", r.beside) for r in template.requires]
+    for where, beside in besides:
+        described = template.bind.get(beside) if beside else None
+        if beside and (described is None or described.kind != "file" or described.beside):
+            yield f"{where}: beside is {beside!r}; it must be a binding of the kind file"
 
 
 def _kind_misfits(template: Template) -> Iterator[str]:

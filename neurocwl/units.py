@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from neurocwl.batches import batches
 from neurocwl.bids import Dataset, File, Participant
 from neurocwl.bidsnames import NOT_FETCHED
 from neurocwl.errors import BadInput
-from neurocwl.filters import matches
-from neurocwl.template import Binding, Requirement, Template, Where
+from neurocwl.filters import matches, sidecars
+from neurocwl.template import BATCH, OF_DATASET, Binding, Requirement, Template, Where
 
 Queries = Mapping[str, Where]  # a BIDS filter file: query name -> filter
 
@@ -29,18 +30,19 @@ class Selection:
     exclude: tuple[str, ...] = ()
     limit: int | None = None
     queries: Queries | None = None
+    batch_size: int | None = None  # instead of the template's
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What one scatter element processes: a participant, or one session of one."""
+    """What one scatter element processes: a participant, one session of one, or a batch of images."""
 
-    name: str  # "sub-01", or "sub-01_ses-1"
-    participant: str  # bare label
+    name: str  # "sub-01", "sub-01_ses-1", "sub-01_batch-0", or "batch-0" of a project
+    participant: str  # bare label; empty for a project
     session: str | None  # bare label
     files: tuple[File, ...]  # everything of the unit that was selected
     missing: tuple[str, ...] = ()  # what the pipeline needs and the unit lacks, for people
-    notes: tuple[str, ...] = ()  # what else people should know before it runs
+    above: tuple[File, ...] = ()  # the dataset's own files, of which a unit may inherit
 
 
 def select(
@@ -55,10 +57,10 @@ def select(
     _known("--task-id", selection.tasks, _tasks(dataset))
     units = []
     for participant in participants:
-        for unit in _units_of(participant, template.unit, selection):
+        for unit in _units_of(participant, template, selection):
+            unit = replace(unit, above=dataset.root_files)
             missing = tuple(_lacks(unit, participant, template, selection, parameters))
-            notes = tuple(_notes(unit, participant, template, selection.queries))
-            units.append(replace(unit, missing=missing, notes=notes))
+            units.append(replace(unit, missing=missing))
             if selection.limit is not None and len(units) >= selection.limit:
                 return tuple(units)
     return tuple(units)
@@ -68,9 +70,27 @@ def bound_files(unit: Unit, binding: Binding, queries: Queries | None) -> tuple[
     """The unit's files that fill one CWL input."""
     if binding.kind == "dataset":  # everything without a datatype (scans.tsv, sidecars) applies to the rest
         return tuple(f for f in unit.files if not f.datatype or matches(f, binding.where))
+    if not unit.participant:  # a project's files have no names that say more
+        return unit.files
     where = narrowed(binding.where, binding.query, queries)
     found = tuple(f for f in unit.files if matches(f, where))
     return found[:1] if binding.kind == "file" else found
+
+
+def inherited_files(
+    unit: Unit, where: Where, described: Binding, queries: Queries | None
+) -> tuple[File, ...] | None:
+    """The file that tells most about the one of another binding: the nearest, by the inheritance principle.
+
+    None when that other file is not there.
+    """
+    home = bound_files(unit, described, queries)
+    if not home:
+        return None
+    found = [f for f in sidecars(home[0], (*unit.files, *unit.above)) if matches(f, where)]
+    # in one folder the one that shares more of the name
+    found.sort(key=lambda f: (f.path.count("/"), len(f.entities)))
+    return tuple(found[-1:])
 
 
 def narrowed(where: Where, query: str | None, queries: Queries | None) -> Where:
@@ -109,7 +129,7 @@ def _tasks(dataset: Dataset) -> set[str]:
     return {f.entities["task"] for p in dataset.participants for f in p.files if "task" in f.entities}
 
 
-def _units_of(participant: Participant, kind: str, selection: Selection) -> list[Unit]:
+def _units_of(participant: Participant, template: Template, selection: Selection) -> list[Unit]:
     sessions = [s.removeprefix("ses-") for s in selection.sessions]
     tasks = [t.removeprefix("task-") for t in selection.tasks]
     files = [
@@ -119,7 +139,9 @@ def _units_of(participant: Participant, kind: str, selection: Selection) -> list
         and (not tasks or f.entities.get("task", tasks[0]) in tasks)
     ]
     name = f"sub-{participant.label}"
-    if kind == "participant" or not (participant.sessions or sessions):
+    if template.unit == BATCH:
+        return _batches_of(participant, files, template, selection)
+    if template.unit == "participant" or not (participant.sessions or sessions):
         return [Unit(name, participant.label, None, tuple(files))]
     units = [
         Unit(
@@ -134,6 +156,20 @@ def _units_of(participant: Participant, kind: str, selection: Selection) -> list
     if not sessions and any(f.datatype for f in outside):  # data beside the sessions is nobody else's
         units.insert(0, Unit(name, participant.label, None, outside))
     return units
+
+
+def _batches_of(
+    participant: Participant, files: Sequence[File], template: Template, selection: Selection
+) -> list[Unit]:
+    """The files of one participant, or of a project, that the pipeline takes, in batches."""
+    label = participant.label
+    everything = Unit(f"sub-{label}", label, None, tuple(files))
+    bound = [b for b in template.bind.values() if b.kind in OF_DATASET]
+    taken = {f.path: f for b in bound for f in bound_files(everything, b, selection.queries)}
+    most = selection.batch_size or template.batch_size
+    head = f"sub-{label}_" if label else ""
+    found = batches(tuple(taken.values()), lambda file: file.path, most)
+    return [Unit(head + name, label, None, members) for name, members in found] or [everything]
 
 
 def _carriable(files: Sequence[File]) -> list[File]:
@@ -157,7 +193,7 @@ def _lacks(
         yield f"folder sub-{participant.label}/ (it is only in participants.tsv)"
         return
     for what, label in (("participant", unit.participant), ("session", unit.session)):
-        if label is not None and not _LABEL.fullmatch(label):
+        if label and not _LABEL.fullmatch(label):
             yield f"a BIDS {what} label ({label!r} may hold letters, digits and + only: rename the folder)"
             return
     if template.needs_session and unit.session is None:
@@ -175,41 +211,28 @@ def _lacks(
     if any(b.kind == "sessions" for b in template.bind.values()) and not _has_sessions(unit):
         yield f"sessions (sub-{unit.participant}/ses-*/: its files lie in no session)"
         return
-    for requirement in template.requires:
+    for requirement in template.requires if unit.participant else ():
         if requirement.unless and is_set(parameters.get(requirement.unless)):
             continue
         if requirement.when and not is_set(parameters.get(requirement.when)):
             continue
         where = narrowed(requirement.where, requirement.query, selection.queries)
-        if not any(matches(f, where) for f in unit.files):
+        path = expected_path(unit, requirement, where)
+        if requirement.beside:
+            described = template.bind[requirement.beside]
+            if inherited_files(unit, where, described, selection.queries) == ():
+                yield f"{requirement.name} ({path}, or above it)"
+            continue
+        found = [f for f in unit.files if matches(f, where)]
+        if not found:
             narrow = " and the BIDS filter file" if where != requirement.where else ""
-            yield f"{requirement.name} ({expected_path(unit, requirement, where)}{narrow})"
+            yield f"{requirement.name} ({path}{narrow})"
+        elif requirement.single and len(found) > 1:
+            query = f" (query {requirement.query})" if requirement.query else ""
+            yield f"a choice of one {requirement.name}: {len(found)} match {path}; --bids-filter-file{query} can tell"
     unfetched = [f.path for f in unit.files if f.etag == NOT_FETCHED]
     if unfetched:
         yield f"the content of {unfetched[0]} and {len(unfetched) - 1} more (datalad get sub-{unit.participant})"
-
-
-def _notes(
-    unit: Unit, participant: Participant, template: Template, queries: Queries | None
-) -> Iterable[str]:
-    """What of a participant a pipeline over its sessions will not use."""
-    for binding in template.bind.values():
-        if binding.kind != "sessions":
-            continue
-        sessions = [s for s in participant.sessions if any(f.session == s for f in unit.files)]
-        used = [s for s in sessions if has_all(unit, s, binding, queries)]
-        yield from (f"ses-{s} is left out: it lacks what a session needs" for s in sessions if s not in used)
-        if len(used) == 1:
-            yield f"one time point only: ses-{used[0]}"
-        if any(f.session is None and f.datatype for f in unit.files):
-            yield "files that lie in no session are left out"
-
-
-def has_all(unit: Unit, session: str, binding: Binding, queries: Queries | None) -> bool:
-    """Whether a session has files for every field of its record."""
-    own = replace(unit, session=session, files=tuple(f for f in unit.files if f.session == session))
-    fields = [field for field in binding.fields.values() if field.kind != "label"]
-    return all(bound_files(own, field, queries) for field in fields)
 
 
 def expected_path(unit: Unit, requirement: Requirement, where: Where) -> str:

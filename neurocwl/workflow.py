@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neurocwl import assets, cwlfile
-from neurocwl.template import DATASET_FOLDER, Template, image_of, tool_of
+from neurocwl.template import FOLDER_OF, Template, image_of, tool_of
 
 CWL = dict[str, Any]
 
@@ -197,7 +197,7 @@ def _stage_in(template: Template) -> CWL:
     """The step that brings the unit's files: one output for each input of the tool."""
     outputs: CWL = {}
     for name in (*template.file_inputs, *template.result_inputs):
-        pattern = f"{name}/{DATASET_FOLDER}" if template.bind[name].kind == "dataset" else f"{name}/*"
+        pattern = f"{name}/{FOLDER_OF.get(template.bind[name].kind, '*')}"
         outputs[name] = {"type": _type(template.tool["inputs"][name]), "outputBinding": {"glob": pattern}}
     return {
         "run": {**_step_tool("stage-in"), "outputs": outputs},

@@ -90,11 +90,19 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def collect(values: list[Any], places: list[str]) -> list[Item]:
-    """Pair the tool's outputs with their places below the output; '.' means the root."""
+    """Pair the tool's outputs with their places below the output.
+
+    '.' means the root. A folder's content goes to the place; to one that ends with '*' it goes by its own name.
+    """
     items: list[Item] = []
     for value, place in zip(values, places, strict=True):
         for one in objects(value):
-            source, base = location_of(one), "" if place == "." else place.rstrip("/") + "/"
+            source, base = (
+                location_of(one),
+                "" if place in (".", "*") else place.removesuffix("*").rstrip("/") + "/",
+            )
+            if place.endswith("*") and one["class"] == "Directory":
+                base += f"{one.get('basename') or source.name}/"
             if one["class"] == "File":
                 items.append(Item(source, base + (one.get("basename") or source.name)))
             else:
@@ -248,7 +256,8 @@ def judged(request: dict[str, Any]) -> Attempt:
     home = f"{STATE}/units/{context['unit']}"
     items = collect(request["outputs"], [fill(place, context) for place in delivery["outputs"]])
     status, reason = judge(worst(request["exit_code"]), items, delivery, context, request["logs"])
-    items = [item for item in items if sayable(item.path)]
+    useless = delivery.get("leave_out", [])
+    items = [i for i in items if sayable(i.path) and not any(matches(i.path, p) for p in useless)]
     delivered = status == "done" or delivery.get("deliver") == "always"
     if delivered:
         shared = [i for i in items if any(matches(i.path, p) for p in delivery.get("shared", []))]

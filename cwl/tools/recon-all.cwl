@@ -4,10 +4,14 @@ class: CommandLineTool
 label: recon-all, FreeSurfer's cortical reconstruction
 doc: |
   Runs FreeSurfer's recon-all on the T1-weighted images of one subject: segmentation, cortical surfaces,
-  parcellations and their statistics. Every run starts from the images, in a fresh subjects directory.
+  parcellations and their statistics. A run starts from the images (t1w), in a fresh subjects directory, or goes
+  on from a copy of a subject that an earlier run made and somebody may have edited (continue_from): one of them.
   Options that are not given keep recon-all's own default.
 
 requirements:
+  InitialWorkDirRequirement:
+    listing:
+      - {entryname: $(inputs.subject), entry: $(inputs.continue_from), writable: true}
   EnvVarRequirement:
     envDef:
       FS_LICENSE: $(inputs.fs_license.path)
@@ -45,22 +49,32 @@ inputs:
     inputBinding: {position: -5, prefix: -s}
   t1w:
     type:
-      type: array
-      items: File
-      inputBinding: {prefix: -i}
-    doc: T1-weighted images of the subject. Several are registered to the first and averaged.
+      - "null"
+      - {type: array, items: File, inputBinding: {prefix: -i}}
+    doc: |
+      T1-weighted images of the subject. Several are registered to the first and averaged. None when the run goes
+      on from an earlier one, which has them.
     inputBinding: {position: -4}
+  continue_from:
+    type: Directory?
+    doc: |
+      The subject's folder as an earlier run left it, edited or not. It is copied. recon-all refuses one whose
+      run was cut off (scripts/IsRunning is in it): such a folder may be half written.
   fs_license:
     type: File
     doc: The FreeSurfer licence file. Free of charge from https://surfer.nmr.mgh.harvard.edu/registration.html.
 
   # What to do
   stage:
-    type: {type: enum, symbols: [all, autorecon1]}
+    type:
+      type: enum
+      symbols: [all, autorecon1, autorecon2, autorecon2-cp, autorecon2-wm, autorecon-pial, autorecon3, qcache]
     default: all
     doc: |
-      The whole reconstruction, or its first stage, which ends with the skull strip. Each run starts from the
-      images, so that later stages go with the first.
+      What to do first. all is the whole reconstruction; autorecon1 its first stage, which ends with the skull
+      strip; these two can start from images. With continue_from, also autorecon2 (after edits of the brain mask),
+      autorecon2-cp (of control points), autorecon2-wm (of the white matter), autorecon-pial (of the pial
+      surface), autorecon3 (parcellation and statistics), qcache (nothing but the smoothed measures).
     inputBinding: {position: -3, prefix: "-", separate: false}
   autorecon2:
     type: boolean?
@@ -72,7 +86,7 @@ inputs:
     inputBinding: {position: -2, prefix: -autorecon2-volonly}
   autorecon3:
     type: boolean?
-    doc: After autorecon2, parcellate the cortex and write statistics.
+    doc: After autorecon2 or one of its parts, parcellate the cortex and write statistics.
     inputBinding: {position: -1, prefix: -autorecon3}
   hemi:
     type: ["null", {type: enum, symbols: [lh, rh]}]
@@ -310,8 +324,8 @@ inputs:
     default: 172800
     doc: Seconds after which the run is stopped; 0 is no limit.
 
-stdout: recon-all.log
-stderr: recon-all.err
+stdout: $(inputs.subject)_recon-all.log
+stderr: $(inputs.subject)_recon-all.err
 
 outputs:
   subject_dir:

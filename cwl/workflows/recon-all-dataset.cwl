@@ -5,7 +5,8 @@ class: Workflow
 label: 'FreeSurfer recon-all: every unit of a dataset'
 doc: |
   Runs FreeSurfer's recon-all on the T1-weighted images of one subject: segmentation, cortical surfaces,
-  parcellations and their statistics. Every run starts from the images, in a fresh subjects directory.
+  parcellations and their statistics. A run starts from the images (t1w), in a fresh subjects directory, or goes
+  on from a copy of a subject that an earlier run made and somebody may have edited (continue_from): one of them.
   Options that are not given keep recon-all's own default.
 
   Scatters over units; the outputs of each go to `output` as soon as it ends, and its receipt is written last. A unit that fails leaves the others alone: its receipt says why.
@@ -40,9 +41,17 @@ inputs:
               recon-all takes the first of several words, and ".long." stands for its longitudinal runs.
           t1w:
             type:
-              type: array
+            - 'null'
+            - type: array
               items: File
-            doc: T1-weighted images of the subject. Several are registered to the first and averaged.
+            doc: |
+              T1-weighted images of the subject. Several are registered to the first and averaged. None when the run goes
+              on from an earlier one, which has them.
+          continue_from:
+            type: Directory?
+            doc: |
+              The subject's folder as an earlier run left it, edited or not. It is copied. recon-all refuses one whose
+              run was cut off (scripts/IsRunning is in it): such a folder may be half written.
           t2:
             type: File?
             doc: A T2-weighted image of the subject.
@@ -67,10 +76,18 @@ inputs:
       symbols:
       - all
       - autorecon1
+      - autorecon2
+      - autorecon2-cp
+      - autorecon2-wm
+      - autorecon-pial
+      - autorecon3
+      - qcache
     default: all
     doc: |
-      The whole reconstruction, or its first stage, which ends with the skull strip. Each run starts from the
-      images, so that later stages go with the first.
+      What to do first. all is the whole reconstruction; autorecon1 its first stage, which ends with the skull
+      strip; these two can start from images. With continue_from, also autorecon2 (after edits of the brain mask),
+      autorecon2-cp (of control points), autorecon2-wm (of the white matter), autorecon-pial (of the pial
+      surface), autorecon3 (parcellation and statistics), qcache (nothing but the smoothed measures).
   autorecon2:
     type: boolean?
     doc: After stage autorecon1, segment the brain and make its surfaces.
@@ -79,7 +96,7 @@ inputs:
     doc: After stage autorecon1, segment the brain and make no surfaces.
   autorecon3:
     type: boolean?
-    doc: After autorecon2, parcellate the cortex and write statistics.
+    doc: After autorecon2 or one of its parts, parcellate the cortex and write statistics.
   hemi:
     type:
     - 'null'
@@ -337,8 +354,11 @@ steps:
                 type: string
               t1w:
                 type:
-                  type: array
+                - 'null'
+                - type: array
                   items: File
+              continue_from:
+                type: Directory?
               t2:
                 type: File?
               flair:
@@ -353,6 +373,12 @@ steps:
             symbols:
             - all
             - autorecon1
+            - autorecon2
+            - autorecon2-cp
+            - autorecon2-wm
+            - autorecon-pial
+            - autorecon3
+            - qcache
         autorecon2:
           type: boolean?
         autorecon2_volonly:
@@ -476,9 +502,15 @@ steps:
             label: recon-all, FreeSurfer's cortical reconstruction
             doc: |
               Runs FreeSurfer's recon-all on the T1-weighted images of one subject: segmentation, cortical surfaces,
-              parcellations and their statistics. Every run starts from the images, in a fresh subjects directory.
+              parcellations and their statistics. A run starts from the images (t1w), in a fresh subjects directory, or goes
+              on from a copy of a subject that an earlier run made and somebody may have edited (continue_from): one of them.
               Options that are not given keep recon-all's own default.
             requirements:
+              InitialWorkDirRequirement:
+                listing:
+                - entryname: $(inputs.subject)
+                  entry: $(inputs.continue_from)
+                  writable: true
               EnvVarRequirement:
                 envDef:
                   FS_LICENSE: $(inputs.fs_license.path)
@@ -522,13 +554,21 @@ steps:
                   prefix: -s
               t1w:
                 type:
-                  type: array
+                - 'null'
+                - type: array
                   items: File
                   inputBinding:
                     prefix: -i
-                doc: T1-weighted images of the subject. Several are registered to the first and averaged.
+                doc: |
+                  T1-weighted images of the subject. Several are registered to the first and averaged. None when the run goes
+                  on from an earlier one, which has them.
                 inputBinding:
                   position: -4
+              continue_from:
+                type: Directory?
+                doc: |
+                  The subject's folder as an earlier run left it, edited or not. It is copied. recon-all refuses one whose
+                  run was cut off (scripts/IsRunning is in it): such a folder may be half written.
               fs_license:
                 type: File
                 doc: The FreeSurfer licence file. Free of charge from 
@@ -539,10 +579,18 @@ steps:
                   symbols:
                   - all
                   - autorecon1
+                  - autorecon2
+                  - autorecon2-cp
+                  - autorecon2-wm
+                  - autorecon-pial
+                  - autorecon3
+                  - qcache
                 default: all
                 doc: |
-                  The whole reconstruction, or its first stage, which ends with the skull strip. Each run starts from the
-                  images, so that later stages go with the first.
+                  What to do first. all is the whole reconstruction; autorecon1 its first stage, which ends with the skull
+                  strip; these two can start from images. With continue_from, also autorecon2 (after edits of the brain mask),
+                  autorecon2-cp (of control points), autorecon2-wm (of the white matter), autorecon-pial (of the pial
+                  surface), autorecon3 (parcellation and statistics), qcache (nothing but the smoothed measures).
                 inputBinding:
                   position: -3
                   prefix: '-'
@@ -561,7 +609,7 @@ steps:
                   prefix: -autorecon2-volonly
               autorecon3:
                 type: boolean?
-                doc: After autorecon2, parcellate the cortex and write statistics.
+                doc: After autorecon2 or one of its parts, parcellate the cortex and write statistics.
                 inputBinding:
                   position: -1
                   prefix: -autorecon3
@@ -839,8 +887,8 @@ steps:
               unit_context: Any
               unit_output: string
               unit_run: string
-            stdout: recon-all.log
-            stderr: recon-all.err
+            stdout: $(inputs.subject)_recon-all.log
+            stderr: $(inputs.subject)_recon-all.err
             outputs:
               subject_dir:
                 type: Directory?
@@ -1138,6 +1186,9 @@ steps:
             t1w:
               source: unit
               valueFrom: $(self.t1w)
+            continue_from:
+              source: unit
+              valueFrom: $(self.continue_from)
             t2:
               source: unit
               valueFrom: $(self.t2)

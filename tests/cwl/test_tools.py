@@ -12,6 +12,7 @@ from neurocwl import assets, cwlfile
 
 CWL = assets.path("cwl")
 TOOLS = sorted((CWL / "tools").glob("*.cwl"))
+TRIED = sorted(file.with_name(file.name[: -len("test.yml")] + "cwl") for file in CWL.glob("*/*.test.yml"))
 FILES = [*TOOLS, *sorted((CWL / "workflows").glob("*.cwl"))]
 ORDER = [
     "cwlVersion",
@@ -28,7 +29,12 @@ ORDER = [
     "steps",
     "outputs",
 ]
-OURS = ("stage-in", "stage-out", "report-index")  # run on the worker, without a container
+OURS = (
+    "stage-in",
+    "stage-out",
+    "report-index",
+    "freesurfer-tables",
+)  # run on the worker, without a container
 
 
 def cwltool(*words: str) -> subprocess.CompletedProcess[str]:
@@ -47,7 +53,7 @@ def test_it_validates_strictly_without_a_warning(file: Path) -> None:
     assert "WARNING" not in done.stderr
 
 
-@pytest.mark.parametrize("file", TOOLS, ids=name)
+@pytest.mark.parametrize("file", sorted({*TOOLS, *TRIED}), ids=name)
 def test_its_test_job_fits_it(file: Path) -> None:
     done = cwltool("--disable-color", "--validate", "--strict", str(file), str(file.with_suffix(".test.yml")))
     assert done.returncode == 0, done.stderr

@@ -24,6 +24,7 @@ class Command:
     argv: list[str]
     environment: Mapping[str, str]
     outdir: Path
+    laid_out: Mapping[str, str]  # path below outdir of what the tool wants there -> location
 
 
 @dataclass(slots=True)
@@ -48,7 +49,13 @@ class Tool:
         runtime = RuntimeContext({**places, "use_container": False, "basedir": str(CHECKOUT)})
         job: Any = next(iter(self.process.job(inputs, lambda outputs, status: None, runtime)))
         stage_files(job.pathmapper, ignore_writable=True)
-        return Command([str(word) for word in job.command_line], dict(job.environment), Path(job.outdir))
+        outdir = Path(job.outdir)
+        listing = job.generatefiles["listing"]
+        laid_out = {
+            str(Path(one.get("dirname") or outdir, one["basename"]).relative_to(outdir)): one["location"]
+            for one in listing
+        }
+        return Command([str(word) for word in job.command_line], dict(job.environment), outdir, laid_out)
 
     def parameters(self, values: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Inputs]:
         """Inputs over the whole space that the CWL file spans.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from neurocwl import template
 from neurocwl.cli import main
 from neurocwl.s3 import Access
 from neurocwl.storage import open_location
@@ -49,7 +50,7 @@ LAUNCH = "launch dataset ds --pipeline "
         ("lanch dataset ds", ["lanch"]),
         ("plan", ["WHAT"]),
         ("plan datasets ds", ["datasets"]),
-        ("plan dataset ds", ["--pipeline is missing", "fmriprep, nifti-check, recon-all"]),
+        ("plan dataset ds", ["--pipeline is missing", ", ".join(template.names())]),
         ("plan dataset --pipeline nifti-check", ["DATASET is missing"]),
         ("plan dataset ds --pipeline fmripep", ["no pipeline 'fmripep'", "fmriprep"]),
         ("plan dataset ds --pipeline broken.yml", ["broken.yml", "not a valid job template"]),

@@ -20,7 +20,14 @@ def context(tmp_path: Path) -> Path:
 
 
 def test_every_dockerfile_is_an_image() -> None:
-    assert images.names() == ["nifti-check", "rehearsal-fmriprep", "rehearsal-recon-all"]
+    assert images.names() == [
+        "imagej",
+        "nifti-check",
+        "rehearsal-fmriprep",
+        "rehearsal-m2g",
+        "rehearsal-ndmg",
+        "rehearsal-recon-all",
+    ]
 
 
 @pytest.mark.parametrize("name", ["nifti-check", "localhost/neurocwl/nifti-check:0.1.0"])

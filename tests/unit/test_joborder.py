@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 
 from neurocwl import assets, joborder, template
 from neurocwl.bids import Dataset
+from neurocwl.derivatives import Part
 from neurocwl.joborder import Common, Order, as_json, fingerprint, job_order, order, shards
+from neurocwl.storage import Folder
 from neurocwl.template import Template
-from neurocwl.units import Selection, select
+from neurocwl.units import Selection, Unit, select
 from tests.data.trees import TREES
-from tests.unit.datasets import INPUTS, JOB, TOOL, dataset, files_in, of_tree, pipeline, write
+from tests.unit.datasets import INPUTS, JOB, TOOL, dataset, entry, files_in, of_tree, pipeline, write
 
 PATHS = [
     "dataset_description.json",
@@ -234,18 +236,31 @@ def test_the_key_follows_the_content_of_a_file_and_not_its_place(try_: Template,
 @pytest.mark.parametrize("name", template.names())
 def test_cwltool_takes_a_generated_order_with_the_committed_workflow(name: str, tmp_path: Path) -> None:
     chosen = template.load(name)
-    data = dataset(PATHS)
-    for path in PATHS:
+    paths = [*PATHS, *(f"sub-1/dwi/sub-1_dwi.{ending}" for ending in ("nii.gz", "bval", "bvec"))]
+    for kind in ("anat", "func"):
+        stem = f"sub-3/ses-1/{kind}/sub-3_ses-1"
+        paths.append(f"{stem}_T1w.nii.gz" if kind == "anat" else f"{stem}_task-x_bold.nii.gz")
+    paths.append("sub-4/micr/sub-4_sample-a_TEM.png")
+    data = dataset(paths)
+    for path in paths:
         (tmp_path / "d s" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "d s" / path).write_text(path)
     (tmp_path / "license.txt").write_text("")
     licence = {"class": "File", "location": (tmp_path / "license.txt").as_uri()}
     mark = fingerprint(chosen, "i", {}, None)
-    made = [
-        order(unit, chosen, data.root_files, lambda path: (tmp_path / "d s" / path).as_uri(), {}, None, mark)
-        for unit in select(data, chosen, Selection(), {})
-    ]
-    document = job_order(made, chosen, Common(str(tmp_path / "out"), "r1", {}, licence))
+    if chosen.unit == "group":
+        results = Part("results", Folder(tmp_path / "d s"), ((paths[0], entry(paths[0])),))
+        made = [order(Unit("group", "", None, ()), chosen, (), str, {}, None, mark, {"results": (results,)})]
+    else:
+        made = [
+            order(
+                unit, chosen, data.root_files, lambda path: (tmp_path / "d s" / path).as_uri(), {}, None, mark
+            )
+            for unit in select(data, chosen, Selection(), {})
+            if not unit.missing
+        ]
+    macro = {chosen.macro: licence} if chosen.macro else {}
+    document = job_order(made, chosen, Common(str(tmp_path / "out"), "r1", macro, licence))
     (tmp_path / "order.json").write_bytes(as_json(document))
     assert all(
         Path(unquote(place.removeprefix("file://"))).is_file()

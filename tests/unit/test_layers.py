@@ -15,7 +15,7 @@ PACKAGE = Path(neurocwl.__file__).parent
 
 # From the lowest: a module imports from layers below its own only (design: cli > launch, plan, ... > bids, s3, errors).
 LAYERS = (
-    {"errors", "assets", "globs", "__init__"},
+    {"errors", "assets", "batches", "globs", "__init__"},
     {"bidsignore", "bidsnames", "cwlfile", "images", "containers", "s3server", "toil", "cliparser", "pyenv"},
     {"bids", "boutiques"},
     {"filters", "s3", "validity", "validator"},
@@ -25,8 +25,8 @@ LAYERS = (
     {"parameters", "lease", "progress", "runs"},
     {"preflight", "contract"},
     {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description"},
-    {"plan", "verify", "group"},
-    {"export", "show", "prepare"},
+    {"plan", "verify", "group", "notify", "project", "sync"},
+    {"export", "show", "prepare", "superseded"},
     {"launch", "realdata", "importing"},
     {"demo"},
     {"commands"},

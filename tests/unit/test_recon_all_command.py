@@ -14,6 +14,7 @@ from tests.unit.cwl_command import (
     Command,
     Inputs,
     Tool,
+    directory_object,
     file_object,
     job_order,
     read_yaml,
@@ -29,8 +30,8 @@ RESOURCES = {"cpus", "memory_mib", "tmp_mib", "out_mib", "time_limit"}
 # Why an option is left to extra_args.
 REASONS = {
     "step": "switches one step; for repairing a subject by hand",
-    "edit": "goes on from a subject edited by hand, and each job starts from the images",
-    "long": "longitudinal stream, which needs the results of other runs",
+    "edit": "undoes edits of a subject, or redoes a part of a stage",
+    "long": "longitudinal stream, for which there are recon-all-base and recon-all-long",
     "expert": "a parameter of one algorithm",
     "default": "is the default already",
     "log": "logs, locks and notifications, which the CWL engine has",
@@ -49,6 +50,7 @@ measures = st.sampled_from(["thickness", "area", "volume", "curv", "sulc", "w-g.
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("images") / "sub-01_T1w.nii.gz"
     file.touch()
+    (file.parent / "earlier").mkdir()
     return file
 
 
@@ -58,6 +60,7 @@ def values(image: Path) -> dict[str, st.SearchStrategy[Any]]:
     return {
         "subject": subjects,
         "t1w": st.lists(file, min_size=1, max_size=3),
+        "continue_from": st.just(directory_object(image.parent / "earlier")),
         **dict.fromkeys(("t2", "flair", "expert", "xmask", "fs_license"), file),
         "custom_tal_atlas": st.just("3T18yoSchwartzReactN32_as_orig"),
         **{
@@ -103,17 +106,20 @@ def test_every_command_line_is_one_that_the_option_table_allows(
     data: st.DataObject, recon_all_tool: Tool, image: Path
 ) -> None:
     inputs = data.draw(recon_all_tool.parameters(values(image)))
+    stage = inputs.get("stage", "all")
+    inputs.pop(stage, None)  # the rules of the job template exclude an option that asks for the stage again
 
     command = recon_all_tool.command(inputs)
 
     words = parsed(command.argv)
     given_ = {BY_FLAG[flag]["handled"].removeprefix("input:") for flag, _ in words}
     asked = {name for name, value in inputs.items() if value is not False}
-    asked -= {*RESOURCES, "extra_args", "fs_license"}
-    assert asked | {"stage", "fixed"} == given_ - {"extra_args"}
+    asked -= {*RESOURCES, "extra_args", "fs_license", "continue_from"}
+    asked |= {stage} & set(recon_all_tool.document["inputs"])
+    assert asked | {"stage", "fixed"} == given_ - {"extra_args"} | {"stage"}
     assert ("-sd", [str(command.outdir)]) in words
     assert [arguments for flag, arguments in words if flag == "-s"] == [[inputs["subject"]]]
-    assert sum(flag == "-i" for flag, _ in words) == len(inputs["t1w"])
+    assert sum(flag == "-i" for flag, _ in words) == len(inputs.get("t1w", []))
     threads = [str(inputs.get("cpus", 4))]
     assert {("-threads", *threads), ("-itkthreads", *threads)} <= {(flag, *rest) for flag, rest in words}
 
@@ -157,7 +163,13 @@ def test_every_option_of_recon_all_is_an_input_or_left_to_extra_args_for_a_reaso
 ) -> None:
     handled = {row["handled"] for row in OPTIONS}
     inputs = {name.removeprefix("input:") for name in handled if name.startswith("input:")}
-    assert set(recon_all_tool.document["inputs"]) == {*inputs, *RESOURCES, "fs_license", "extra_args"}
+    assert set(recon_all_tool.document["inputs"]) == {
+        *inputs,
+        *RESOURCES,
+        "fs_license",
+        "extra_args",
+        "continue_from",
+    }
     assert {row["handled"] for row in OPTIONS if row["reason"]} == {"extra_args"}
     assert {row["reason"] for row in OPTIONS if row["handled"] == "extra_args"} == set(REASONS)
 
@@ -172,6 +184,56 @@ def test_the_rules_of_the_job_template_name_inputs_and_their_values(recon_all_to
     for name, value in rule_terms(TEMPLATE):
         assert name in specs, name
         assert value is None or value in symbols(specs[name]["type"]), (name, value)
+
+
+@pytest.mark.parametrize(
+    "stage", ["autorecon2", "autorecon2-cp", "autorecon2-wm", "autorecon-pial", "qcache"]
+)
+def test_an_earlier_subject_goes_on_without_images(recon_all_tool: Tool, image: Path, stage: str) -> None:
+    inputs = {**least(image), "continue_from": directory_object(image.parent / "earlier"), "stage": stage}
+    del inputs["t1w"]
+    assert [flag for flag, _ in parsed(recon_all_tool.command(inputs).argv)] == [
+        "-sd",
+        "-s",
+        f"-{stage}",
+        "-threads",
+        "-itkthreads",
+    ]
+
+
+def longitudinal(name: str, room: Path, image: Path) -> tuple[list[str], list[tuple[str, list[str]]], Path]:
+    """What recon-all-base and recon-all-long make of all their options: folders, recon-all's words, output folder."""
+    tool = Tool(name, room / "room")
+    folders = [directory_object(image.parent / "earlier")]
+    inputs: Inputs = job_order(CHECKOUT / f"cwl/tools/{name}.test.yml")
+    inputs |= {key: True for key, spec in tool.document["inputs"].items() if spec["type"] == "boolean?"}
+    inputs |= {"subjects": folders, "expert": file_object(image), "extra_args": ["-nosmooth1"]}
+    inputs |= {"base": folders[0]} if "base" in tool.document["inputs"] else {}
+    command = tool.command(inputs)
+    start = command.argv.index("recon-all")
+    assert command.argv[:2] == ["sh", "from_finished.sh"]
+    assert Path(command.environment["FS_LICENSE"]).is_file()
+    return command.argv[2:start], parsed(command.argv[start:]), command.outdir
+
+
+def test_a_template_is_made_of_its_time_points_in_order(tmp_path: Path, image: Path) -> None:
+    folders, words, outdir = longitudinal("recon-all-base", tmp_path, image)
+    assert [Path(folder).name for folder in folders] == ["earlier"]
+    assert words[:5] == [
+        ("-sd", [str(outdir)]),
+        ("-base", ["sub-01"]),
+        ("-tp", ["sub-01_ses-1"]),
+        ("-tp", ["sub-01_ses-2"]),
+        ("-all", []),
+    ]
+
+
+def test_a_longitudinal_run_takes_its_time_point_and_the_template(tmp_path: Path, image: Path) -> None:
+    folders, words, outdir = longitudinal("recon-all-long", tmp_path, image)
+    assert [Path(folder).name for folder in folders] == ["earlier", "earlier"]
+    assert words[:3] == [("-sd", [str(outdir)]), ("-long", ["sub-01_ses-2", "sub-01"]), ("-all", [])]
+    flags = [flag for flag, _ in words]
+    assert flags.index("-parallel") < flags.index("-itkthreads"), "-parallel would make them four"
 
 
 def least(image: Path) -> Inputs:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from neurocwl import template
 from neurocwl.cli import main
 from tests.e2e.conftest import write_dataset
 
@@ -62,11 +63,9 @@ def test_a_tool_whose_command_is_in_its_image_alone_needs_the_container(
 def test_exported_pipelines_stand_alone_and_are_valid(here: Path) -> None:
     assert main(["pipelines", "export", "exported"]) == 0
     files = sorted((here / "exported").glob("*.cwl"))
-    assert [f.name for f in files] == [
-        f"{name}-{kind}.cwl"
-        for name in ("fmriprep", "nifti-check", "recon-all")
-        for kind in ("dataset", "tool")
-    ]
+    assert {f.name for f in files} == {
+        f"{name}-{kind}.cwl" for name in template.names() for kind in ("dataset", "tool")
+    }
     for file in files:
         assert "$include" not in file.read_text()
         program = str(Path(sys.executable).parent / "cwltool")

@@ -1,6 +1,7 @@
 """The rehearsal of recon-all keeps recon-all's contract: flags, files, exit status."""
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -195,8 +196,52 @@ def test_a_longitudinal_run_makes_its_own_subject(machine: Machine) -> None:
     machine.run("-s", "t1", "-i", str(machine.t1w), "-all")
 
     assert machine.run("-base", "mean", "-tp", "t1", "-all") == 0
+    assert (machine.subjects / "mean/base-tps").read_text() == "t1\n"
     assert machine.run("-long", "t1", "mean", "-all") == 0
     assert machine.has("t1.long.mean/stats/aseg.stats")
+
+
+def test_a_time_point_that_the_template_does_not_know_is_refused(machine: Machine) -> None:
+    for name in ("t1", "t2"):
+        machine.run("-s", name, "-i", str(machine.t1w), "-all")
+    machine.run("-base", "mean", "-tp", "t1", "-all")
+
+    assert machine.run("-long", "t2", "mean", "-all") == 1
+    assert "t2 is no time point of mean" in machine.output
+
+
+def test_the_numbers_of_a_template_come_from_the_images_of_its_time_points(machine: Machine) -> None:
+    other = machine.t1w.with_name("other.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(np.ones((8, 8, 8), np.int16), np.eye(4)), other)
+    found = []
+    for image in (machine.t1w, machine.t1w, other):
+        machine.run("-s", "t1", "-i", str(image), "-all")
+        machine.run("-base", "mean", "-tp", "t1", "-all")
+        found.append((machine.subjects / "mean/stats/aseg.stats").read_text())
+        for name in ("t1", "mean"):
+            shutil.rmtree(machine.subjects / name)
+
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(
+    ("file", "regions"),
+    [
+        ("aseg.stats", 45),
+        ("wmparc.stats", 70),
+        ("lh.aparc.stats", 34),
+        ("rh.aparc.a2009s.stats", 74),
+        ("lh.aparc.DKTatlas.stats", 31),
+        ("lh.BA_exvivo.thresh.stats", 14),
+    ],
+)
+def test_each_table_of_statistics_has_the_regions_of_its_atlas(
+    machine: Machine, file: str, regions: int
+) -> None:
+    machine.run("-s", "sub-01", "-i", str(machine.t1w), "-all")
+
+    text = (machine.subjects / "sub-01/stats" / file).read_text()
+    assert len([row for row in text.splitlines() if not row.startswith("#")]) == regions
 
 
 def test_without_a_licence_the_first_command_fails(machine: Machine) -> None:

@@ -12,43 +12,10 @@ from pathlib import Path
 
 from rehearsal_common.nifti import Header, thin
 
-MARK = "REHEARSAL by neurocwl: not a result of FreeSurfer"
+from rehearsal_recon_all.statistics import MARK, statistics
+
 FACES = ((0, 2, 4), (2, 1, 4), (1, 3, 4), (3, 0, 4), (2, 0, 5), (1, 2, 5), (3, 1, 5), (0, 3, 5))
 CORNERS = ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
-
-ASEG = {
-    4: "Left-Lateral-Ventricle", 7: "Left-Cerebellum-White-Matter", 8: "Left-Cerebellum-Cortex",
-    10: "Left-Thalamus", 11: "Left-Caudate", 12: "Left-Putamen", 13: "Left-Pallidum", 14: "3rd-Ventricle",
-    15: "4th-Ventricle", 16: "Brain-Stem", 17: "Left-Hippocampus", 18: "Left-Amygdala", 24: "CSF",
-    26: "Left-Accumbens-area", 43: "Right-Lateral-Ventricle", 46: "Right-Cerebellum-White-Matter",
-    47: "Right-Cerebellum-Cortex", 49: "Right-Thalamus", 50: "Right-Caudate", 51: "Right-Putamen",
-    52: "Right-Pallidum", 53: "Right-Hippocampus", 54: "Right-Amygdala", 58: "Right-Accumbens-area",
-    77: "WM-hypointensities", 251: "CC_Posterior", 255: "CC_Anterior",
-}  # fmt: skip
-DESIKAN = (
-    "bankssts", "caudalanteriorcingulate", "caudalmiddlefrontal", "cuneus", "entorhinal", "fusiform",
-    "inferiorparietal", "inferiortemporal", "isthmuscingulate", "lateraloccipital", "lateralorbitofrontal",
-    "lingual", "medialorbitofrontal", "middletemporal", "parahippocampal", "paracentral", "parsopercularis",
-    "parsorbitalis", "parstriangularis", "pericalcarine", "postcentral", "posteriorcingulate", "precentral",
-    "precuneus", "rostralanteriorcingulate", "rostralmiddlefrontal", "superiorfrontal", "superiorparietal",
-    "superiortemporal", "supramarginal", "frontalpole", "temporalpole", "transversetemporal", "insula",
-)  # fmt: skip
-ASEG_COLUMNS = (
-    ("Index", "Index", "NA"), ("SegId", "Segmentation Id", "NA"), ("NVoxels", "Number of Voxels", "unitless"),
-    ("Volume_mm3", "Volume", "mm^3"), ("StructName", "Structure Name", "NA"),
-    ("normMean", "Intensity normMean", "MR"), ("normStdDev", "Intensity normStdDev", "MR"),
-    ("normMin", "Intensity normMin", "MR"), ("normMax", "Intensity normMax", "MR"),
-    ("normRange", "Intensity normRange", "MR"),
-)  # fmt: skip
-APARC_COLUMNS = (
-    ("StructName", "Structure Name", "NA"), ("NumVert", "Number of Vertices", "unitless"),
-    ("SurfArea", "Surface Area", "mm^2"), ("GrayVol", "Gray Matter Volume", "mm^3"),
-    ("ThickAvg", "Average Thickness", "mm"), ("ThickStd", "Thickness StdDev", "mm"),
-    ("MeanCurv", "Integrated Rectified Mean Curvature", "mm^-1"),
-    ("GausCurv", "Integrated Rectified Gaussian Curvature", "mm^-2"),
-    ("FoldInd", "Folding Index", "unitless"),
-    ("CurvInd", "Intrinsic Curvature Index", "unitless"),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,84 +115,6 @@ def label(subject: str) -> bytes:
     """A label file of all vertices."""
     rows = "".join(f"{n}  {x:.3f}  {y:.3f}  {z:.3f} 0.0000000000\n" for n, (x, y, z) in enumerate(CORNERS))
     return f"#!ascii label  , from subject {subject} vox2ras=TkReg {MARK}\n{len(CORNERS)}\n{rows}".encode()
-
-
-def statistics(name: str, subject: str, own: bytes) -> str:
-    """A table of statistics; the numbers are made up, the form is FreeSurfer's."""
-    if name in ("aseg.stats", "wmparc.stats"):
-        return _segmentation(name, subject, own)
-    if name.endswith((".curv.stats", "brainvol.stats")) or ".w-g.pct" in name:
-        return f"# Title {MARK}\n# subjectname {subject}\n# Measure BrainSeg, BrainSegVol, Volume, 1, mm^3\n"
-    return _parcellation(name, subject, own)
-
-
-def _head(title: str, program: str, subject: str) -> str:
-    return (
-        f"# {title} \n# \n# generating_program {program}\n# cvs_version {MARK}\n# sysname  Linux\n"
-        f"# machine  x86_64\n# subjectname {subject}\n"
-    )
-
-
-def _columns(columns: tuple[tuple[str, str, str], ...]) -> list[str]:
-    """What each column is: its header, its name in words, its unit."""
-    return [
-        f"# TableCol {number:2d} {key:<9s} {value} "
-        for number, column in enumerate(columns, 1)
-        for key, value in zip(("ColHeader", "FieldName", "Units"), column, strict=True)
-    ]
-
-
-def _segmentation(name: str, subject: str, own: bytes) -> str:
-    brain = 900_000 + own[0] * 1000
-    measures = [
-        ("BrainSeg", "BrainSegVol", "Brain Segmentation Volume", brain),
-        (
-            "BrainSegNotVent",
-            "BrainSegVolNotVent",
-            "Brain Volume Without Ventricles",
-            brain - 20_000,
-        ),
-        ("Cortex", "CortexVol", "Total cortical gray matter volume", brain // 2),
-        ("CerebralWhiteMatter", "CerebralWhiteMatterVol", "Total cerebral white matter volume", brain // 3),
-        ("SubCortGray", "SubCortGrayVol", "Subcortical gray matter volume", 60_000),
-        ("TotalGray", "TotalGrayVol", "Total gray matter volume", brain // 2 + 60_000),
-        ("Mask", "MaskVol", "Mask Volume", brain + 300_000),
-        ("EstimatedTotalIntraCranialVol", "eTIV", "Estimated Total Intracranial Volume", brain + 400_000),
-    ]
-    lines = [f"# Measure {a}, {b}, {c}, {v:.6f}, mm^3" for a, b, c, v in measures]
-    lines += [*_columns(ASEG_COLUMNS), f"# NRows {len(ASEG)} ", "# NTableCols 10 ",
-              f"# ColHeaders  {' '.join(column[0] for column in ASEG_COLUMNS)}  "]  # fmt: skip
-    for row, (number, structure) in enumerate(ASEG.items(), 1):
-        voxels = 1000 + own[row % 32] * 30
-        lines.append(
-            f"{row:3d} {number:3d}  {voxels:8d} {voxels:9.1f}  {structure:<30s} 85.1000    9.2000     30.0000"
-            "    120.0000     90.0000 "
-        )
-    return _head("Title Segmentation Statistics", "mri_segstats", subject) + "\n".join(lines) + "\n"
-
-
-def _parcellation(name: str, subject: str, own: bytes) -> str:
-    hemi, _, rest = name.partition(".")
-    lines = [
-        "# anatomy_type surface",
-        f"# hemi {hemi}",
-        f"# AnnotationFile {hemi}.{rest.removesuffix('.stats')}.annot",
-        "# Measure Cortex, NumVert, Number of Vertices, 130000, unitless",
-        "# Measure Cortex, WhiteSurfArea, White Surface Total Area, 88000.5, mm^2",
-        f"# Measure Cortex, MeanThickness, Mean Thickness, {2 + own[0] / 255:.5f}, mm",
-        "# NTableCols 10 ",
-        *_columns(APARC_COLUMNS),
-        f"# ColHeaders {' '.join(column[0] for column in APARC_COLUMNS)}",
-    ]
-    for row, region in enumerate(DESIKAN):
-        size = 500 + own[row % 32] * 10
-        thickness = 2 + own[(row + 7) % 32] / 255
-        lines.append(
-            f"{region:<40s} {size:5d} {size * 2 // 3:6d} {size * 2:6d}  {thickness:.3f} 0.480"
-            "     0.118     0.022       10     1.3"
-        )
-    title = "Table of FreeSurfer cortical parcellation anatomical statistics"
-    return _head(title, "mris_anatomical_stats", subject) + "\n".join(lines) + "\n"
 
 
 def _values(own: bytes) -> list[float]:

@@ -18,6 +18,7 @@ from rehearsal_recon_all.line import VERSION, Line, RefusedError, check, parse
 
 ASKED_MEMORY = 2 << 30
 REMEMBERED = "scripts/rehearsal.digest"
+BASE_TPS = "base-tps"
 
 
 class FailedError(Exception):
@@ -66,6 +67,8 @@ def subject_name(line: Line, subjects: Path) -> str:
         for run in (timepoint, base):
             if not (subjects / run).is_dir():
                 raise RefusedError(f"ERROR: cannot find {subjects / run}, which a longitudinal run needs")
+        if not line.given("-addtp") and timepoint not in timepoints_of(subjects / base):
+            raise RefusedError(f"ERROR: {timepoint} is no time point of {base} ({BASE_TPS}); see -addtp")
         return f"{timepoint}.long.{base}"
     if line.given("-base"):
         for timepoint in line.all("-base-tp"):
@@ -73,6 +76,12 @@ def subject_name(line: Line, subjects: Path) -> str:
                 raise RefusedError(f"ERROR: cannot find timepoint {subjects / timepoint}")
         return line.last("-base") or ""
     return line.last("-subject") or ""
+
+
+def timepoints_of(base: Path) -> list[str]:
+    """The time points that a template was made of."""
+    listed = base / BASE_TPS
+    return listed.read_text().split() if listed.is_file() else []
 
 
 def prepare(line: Line, subjects: Path, home: Path) -> Path:
@@ -169,6 +178,8 @@ def work(line: Line, home: Path, fault: str, log: list[str]) -> None:
     """Convert the inputs and go through the stages; raises FailedError where a command would fail."""
     licence()
     seed = take_in(line, home)
+    if line.given("-base"):
+        (home / BASE_TPS).write_text("".join(f"{timepoint}\n" for timepoint in line.all("-base-tp")))
     write(home, subject.converted(line), seed, log)
     for stage in line.stages:
         need = subject.needed(stage)
@@ -208,6 +219,8 @@ def take_in(line: Line, home: Path) -> Seed:
     remembered = home / REMEMBERED
     if not remembered.exists() or images:
         digest = hashlib.sha256(home.name.encode())
+        for run in earlier(line, home.parent):
+            digest.update((run / REMEMBERED).read_bytes() if (run / REMEMBERED).is_file() else b"")
         for path in images:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         remembered.write_text(digest.hexdigest() + "\n")
@@ -218,6 +231,12 @@ def take_in(line: Line, home: Path) -> Seed:
     return content.seed(
         remembered.read_text().strip(), first, Header.read(first[:540], remembered), home.name
     )
+
+
+def earlier(line: Line, subjects: Path) -> list[Path]:
+    """The runs that -base and -long start from."""
+    long = line.values.get("-long", [()])[-1]
+    return [subjects / name for name in (*line.all("-base-tp"), *long)]
 
 
 def _empty() -> bytes:
