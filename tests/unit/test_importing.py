@@ -5,6 +5,7 @@ import json
 import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,41 @@ def test_an_installed_command_is_imported_planned_and_run(
     assert said["atlas_file"].endswith("/file")
 
 
+def wheel(folder: Path) -> Path:
+    """The App as a package that pip installs without an index."""
+    file = folder / "tiny_app-1.5-py3-none-any.whl"
+    info = "tiny_app-1.5.dist-info"
+    module = APP.format(python="python").split("if __name__")[0]
+    files = {
+        "tiny_app.py": f"{module}\ndef main():\n    p.parse_args()\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: tiny-app\nVersion: 1.5\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": "[console_scripts]\ntiny-app = tiny_app:main\n",
+    }
+    with zipfile.ZipFile(file, "w") as packed:
+        for name, text in files.items():
+            packed.writestr(name, text)
+        packed.writestr(f"{info}/RECORD", "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"]))
+    return file
+
+
+def test_a_package_is_installed_read_and_thrown_away_and_its_contract_keeps_the_tool_in_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    package = wheel(tmp_path)
+    words = ("--package", str(package), "--image", "lab/tiny:1.5")
+    assert imported("tiny", "tiny-app", tmp_path, *words) == 0
+    tool = cwlfile.load(tmp_path / "cwl/tools/tiny.cwl")
+    assert tool["baseCommand"] == ["tiny-app"]
+    assert tool["hints"]["SoftwareRequirement"]["packages"]["tiny-app"]["version"] == ["1.5"]
+    assert list(Path("/var/tmp").glob("neurocwl-python-*/bin/tiny-app")) == []
+    capsys.readouterr()
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    assert main(["pipelines", "drift", "tiny", "--pipeline-dir", str(tmp_path)]) == 0
+    assert "no drift" in capsys.readouterr().out
+
+
 DESCRIPTOR = {
     "name": "tiny",
     "description": "A BIDS App.",
@@ -224,7 +260,8 @@ def test_files_that_are_there_stay(tmp_path: Path, capsys: pytest.CaptureFixture
 
 # The letters make no word that names a role or a kind of file.
 words = st.from_regex(r"[a-cx-z][a-cx-z0-9]{0,4}([-_][a-cx-z0-9]{1,4})?", fullmatch=True)
-texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+dashed = st.sampled_from(["-1", "-x", "--x", "-", "--", "-x=1", "", "-1.5 b", "a=b"])
+texts = dashed | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 plain = texts.filter(lambda text: text and not text.startswith("-"))
 choices = st.lists(
     st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,5}", fullmatch=True), min_size=1, max_size=4, unique=True
@@ -345,6 +382,7 @@ def test_every_command_line_of_an_imported_tool_is_read_as_it_is_meant(
         if not action.dest.startswith(("to_", "zzz")):
             continue
         found = input_of(made.tool, action) if action.option_strings else {action.dest: ""}
+        assert found, f"{action.option_strings} is left out"
         for name, flag in found.items():
             spec = made.tool["inputs"][name]
             required = action.required
