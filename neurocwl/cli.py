@@ -64,6 +64,20 @@ def parser() -> argparse.ArgumentParser:
     logs = _output_command(commands, "logs", "the logs of a unit's last attempt")
     logs.add_argument("unit", metavar="UNIT", help="e.g. sub-01")
     logs.add_argument("--attempt", type=int, metavar="N", help="another attempt, 1 for the first")
+    origin = _output_command(
+        commands, "provenance", "what a run did, to what, by what: a Workflow Run RO-Crate (JSON-LD)"
+    )
+    origin.add_argument("--run", metavar="RUN", help="an earlier run [the last one that ran something]")
+    origin.add_argument(
+        "-o",
+        dest="destination",
+        type=Path,
+        metavar="DIR",
+        help="write the crate with the run's workflow, job orders and logs into a folder; data are never copied",
+    )
+    origin.add_argument(
+        "--agent", default="", metavar="NAME", help="who ran it, as the crate shall say [$NEUROCWL_AGENT]"
+    )
     _output_command(commands, "cancel", "stop the launch that writes to an output; what is done stays")
 
     group = _output_command(
@@ -88,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=("list", "show", "build", "export", "image", "drift", "import"),
         default="list",
-        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed, for other engines; image NAME: build the image that its tool names from images/ beside jobs/; drift NAME: what its program's own argument parser and its CWL tool no longer agree on; import NAME --from SOURCE: a first tool and template out of a BIDS App's command line",
+        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed and unpacked, for other engines; image NAME: build the image that its tool names from images/ beside jobs/; drift NAME: what its program's own argument parser and its CWL tool no longer agree on; import NAME --from SOURCE: a first tool and template out of a BIDS App's command line",
     )
     pipelines.add_argument("name", nargs="?", metavar="NAME|DIR")
     pipelines.add_argument(
@@ -254,6 +268,12 @@ def _s3_options(command: argparse.ArgumentParser) -> None:
         help="the dataset's bucket is requester pays: you pay for reading it",
     )
     group.add_argument("--profile", metavar="NAME", help="a profile of ~/.aws/config")
+    group.add_argument(
+        "--credentials",
+        type=Path,
+        metavar="FILE",
+        help="a credentials file as the AWS console gives it (CSV)",
+    )
     group.add_argument("--region", metavar="REGION", help="the region of the buckets")
 
 
@@ -276,6 +296,9 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
         default=[],
         metavar="UNIT=FAULT",
         help="in a rehearsal: fail, crash-late, missing-report, oom or hang",
+    )
+    group.add_argument(
+        "--encrypt", choices=("AES256",), help="have S3 encrypt what is delivered, with keys of its own"
     )
     group.add_argument(
         "--notify-slack",

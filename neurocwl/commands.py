@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         "status": _status,
         "verify": _verify,
         "logs": _logs,
+        "provenance": _provenance,
         "cancel": _cancel,
         "group": _group,
         "project-create": _project_create,
@@ -230,6 +231,19 @@ def _logs(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _provenance(arguments: argparse.Namespace) -> int:
+    from neurocwl import provenance
+
+    output = open_location(arguments.output, access(arguments))
+    run = runs.read(output, arguments.run) if arguments.run else provenance.latest(output)
+    agent = arguments.agent or os.environ.get("NEUROCWL_AGENT", "")
+    if arguments.destination:
+        print(provenance.copy(output, run, arguments.destination, agent))
+    else:
+        print(provenance.text(provenance.document(output, run, agent)).decode(), end="")
+    return 0
+
+
 def _cancel(arguments: argparse.Namespace) -> int:
     output = open_location(arguments.output, access(arguments))
     found = lease.cancel(output)
@@ -309,14 +323,14 @@ def _project_sync(arguments: argparse.Namespace) -> int:
 
 
 def _pipelines(arguments: argparse.Namespace) -> int:
-    from neurocwl import export
+    from neurocwl import export, standalone
 
     if arguments.verb != "list" and not arguments.name:
         raise BadInput(
             f"neurocwl pipelines {arguments.verb}: {'DIR' if arguments.verb == 'export' else 'NAME'} is missing"
         )
     if arguments.verb == "export":
-        for line in export.pipelines(Path(arguments.name), arguments.pipeline_dir):
+        for line in standalone.write(Path(arguments.name), arguments.pipeline_dir):
             print(line)
     elif arguments.verb == "build":
         print(export.build(template.load(arguments.name, arguments.pipeline_dir)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl import assets, cwlfile, images, template, workflow
+from neurocwl import assets, cwlfile, images, workflow
 from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
 from neurocwl.plan import READY, Plan, Request
@@ -153,20 +153,3 @@ def built(chosen: Template) -> str:
     # In a folder of the user's own stage-out is not beside the tool: the workflow holds a copy.
     alone = not (chosen.tool_file.parent / "stage-out.cwl").is_file()
     return head + cwlfile.as_yaml(workflow.dataset_workflow(chosen, inline=alone))
-
-
-def pipelines(folder: Path, extra: Path | None) -> Iterator[str]:
-    """Write every pipeline's dataset workflow and tool, each standing alone; yields what was written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"pipelines export {folder}: {error.strerror}; name a folder") from error
-    for name in template.names(extra):
-        chosen = template.load(name, extra)
-        for suffix, document in (
-            ("dataset", workflow.dataset_workflow(chosen, inline=True)),
-            ("tool", workflow.standalone(chosen)),
-        ):
-            file = folder / f"{name}-{suffix}.cwl"
-            file.write_text(cwlfile.as_json(document), encoding="utf-8")
-            yield str(file)

@@ -111,6 +111,17 @@ inputs:
   expert:
     type: File?
     doc: A file of expert options, one line for each of recon-all's commands that gets some.
+  earlier_expert:
+    type:
+    - 'null'
+    - type: enum
+      symbols:
+      - use
+      - clean
+      - overwrite
+    doc: |
+      What becomes of the expert options that the subject of continue_from was made with; without this, recon-all
+      refuses it. use them again, clean them away, or overwrite them by those of expert.
   t2pial:
     type: boolean?
     doc: Refine the pial surface with a T2-weighted image.
@@ -278,6 +289,7 @@ steps:
       hemi: hemi
       parallel: parallel
       expert: expert
+      earlier_expert: earlier_expert
       t2pial: t2pial
       flairpial: flairpial
       hires: hires
@@ -396,6 +408,14 @@ steps:
           type: boolean?
         expert:
           type: File?
+        earlier_expert:
+          type:
+          - 'null'
+          - type: enum
+            symbols:
+            - use
+            - clean
+            - overwrite
         t2pial:
           type: boolean?
         flairpial:
@@ -633,6 +653,20 @@ steps:
                 doc: A file of expert options, one line for each of recon-all's commands that gets some.
                 inputBinding:
                   prefix: -expert
+              earlier_expert:
+                type:
+                - 'null'
+                - type: enum
+                  symbols:
+                  - use
+                  - clean
+                  - overwrite
+                doc: |
+                  What becomes of the expert options that the subject of continue_from was made with; without this, recon-all
+                  refuses it. use them again, clean them away, or overwrite them by those of expert.
+                inputBinding:
+                  prefix: -xopts-
+                  separate: false
               t2:
                 type: File?
                 doc: A T2-weighted image of the subject.
@@ -1203,6 +1237,7 @@ steps:
             hemi: hemi
             parallel: parallel
             expert: expert
+            earlier_expert: earlier_expert
             t2pial: t2pial
             flairpial: flairpial
             hires: hires

@@ -485,6 +485,20 @@ steps:
                       doc: A file of expert options, one line for each of recon-all's commands that gets some.
                       inputBinding:
                         prefix: -expert
+                    earlier_expert:
+                      type:
+                      - 'null'
+                      - type: enum
+                        symbols:
+                        - use
+                        - clean
+                        - overwrite
+                      doc: |
+                        What becomes of the expert options that the subject of continue_from was made with; without this, recon-all
+                        refuses it. use them again, clean them away, or overwrite them by those of expert.
+                      inputBinding:
+                        prefix: -xopts-
+                        separate: false
                     t2:
                       type: File?
                       doc: A T2-weighted image of the subject.

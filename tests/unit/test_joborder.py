@@ -233,6 +233,9 @@ def test_the_key_follows_the_content_of_a_file_and_not_its_place(try_: Template,
 # Other engines
 
 
+# Group pipelines have no units of a dataset; tests/e2e runs them.
+
+
 @pytest.mark.parametrize("name", template.names())
 def test_cwltool_takes_a_generated_order_with_the_committed_workflow(name: str, tmp_path: Path) -> None:
     chosen = template.load(name)

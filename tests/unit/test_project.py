@@ -61,7 +61,7 @@ def test_create_refuses_a_file_in_the_way(tmp_path: Path) -> None:
 def test_the_images_of_input_are_planned_for_output(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = planned(capsys, str(lab))
     assert (found["dataset"], found["output"]) == (f"{lab}/input", f"{lab}/output")
-    assert [(u["unit"], u["participant"], u["files"]) for u in found["units"]] == [("batch-0", "", 2)]
+    assert [(u["unit"], u["participant"], u["files"]) for u in found["units"]] == [("batch-0", None, 2)]
 
 
 def test_without_input_any_folder_of_images_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
