@@ -151,5 +151,5 @@ def built(chosen: Template) -> str:
     """The text of a pipeline's dataset workflow."""
     head = f"#!/usr/bin/env cwl-runner\n# Written by `neurocwl pipelines build {chosen.pipeline}` from its tool and its job template.\n"
     # In a folder of the user's own stage-out is not beside the tool: the workflow holds a copy.
-    alone = not (chosen.tool_file.parent / "stage-out.cwl").is_file()
+    alone = not (chosen.tool_file.parent.parent / "tools" / "stage-out.cwl").is_file()
     return head + cwlfile.as_yaml(workflow.dataset_workflow(chosen, inline=alone))

@@ -260,8 +260,10 @@ def test_files_that_are_there_stay(tmp_path: Path, capsys: pytest.CaptureFixture
 
 # The letters make no word that names a role or a kind of file.
 words = st.from_regex(r"[a-cx-z][a-cx-z0-9]{0,4}([-_][a-cx-z0-9]{1,4})?", fullmatch=True)
-dashed = st.sampled_from(["-1", "-x", "--x", "-", "--", "-x=1", "", "-1.5 b", "a=b"])
-texts = dashed | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+dashed = st.sampled_from(["-1", "-x", "--x", "-", "---", "-x=1", "", "-1.5 b", "a=b"])
+texts = (dashed | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)).filter(
+    lambda text: text != "--"  # argparse of Python 3.11 drops it wherever it stands, even in --x=--
+)
 plain = texts.filter(lambda text: text and not text.startswith("-"))
 choices = st.lists(
     st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,5}", fullmatch=True), min_size=1, max_size=4, unique=True
