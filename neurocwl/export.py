@@ -138,7 +138,18 @@ def build(chosen: Template) -> Path:
     return file
 
 
+def image(chosen: Template) -> None:
+    """Build the image that a pipeline's tool names from images/NAME beside its jobs/."""
+    if chosen.image.startswith(images.PREFIX):
+        images.ensure(chosen.image)
+        return
+    name = chosen.image.rpartition("/")[2].partition(":")[0].partition("@")[0]
+    images.ensure_from(chosen.file.resolve().parent.parent / "images" / name, chosen.image)
+
+
 def built(chosen: Template) -> str:
     """The text of a pipeline's dataset workflow."""
     head = f"#!/usr/bin/env cwl-runner\n# Written by `neurocwl pipelines build {chosen.pipeline}` from its tool and its job template.\n"
-    return head + cwlfile.as_yaml(workflow.dataset_workflow(chosen))
+    # In a folder of the user's own stage-out is not beside the tool: the workflow holds a copy.
+    alone = not (chosen.tool_file.parent.parent / "tools" / "stage-out.cwl").is_file()
+    return head + cwlfile.as_yaml(workflow.dataset_workflow(chosen, inline=alone))

@@ -4,19 +4,15 @@ import json
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 from typing import Any
 
+from neurocwl import contract, pyenv, template
 from tests.unit.cwl_command import CHECKOUT
 
-FMRIPREP = "25.2.7"
-NIWORKFLOWS = "1.14.5"
-# All that fMRIPrep's parser imports; the whole of its dependencies is several times as large.
-PARSER_NEEDS = (
-    *("nipype", "templateflow", "pybids", "psutil", "toml"),
-    *("pyyaml", "requests", "packaging", "acres", "attrs"),
-)
+TEMPLATE = template.load("fmriprep")
+CONTRACT = contract.load(TEMPLATE)
+FMRIPREP = contract.made_for(TEMPLATE, CONTRACT)
 
 
 class FmriprepParser:
@@ -65,10 +61,6 @@ def parser_python() -> Path:
     python = place / "bin" / "python"
     if not (place / "complete").exists():
         print(f"installing fMRIPrep's parser into {place}", file=sys.stderr)
-        venv.create(place, with_pip=True, clear=True)
-        pip = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-        subprocess.run([*pip, *PARSER_NEEDS], check=True)
-        themselves = [f"fmriprep=={FMRIPREP}", f"niworkflows=={NIWORKFLOWS}"]
-        subprocess.run([*pip, "--no-deps", *themselves], check=True)
+        contract.install(CONTRACT, FMRIPREP, pyenv.create(place))
         (place / "complete").touch()
     return python
