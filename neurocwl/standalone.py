@@ -54,7 +54,7 @@ def _write(folder: Path, extra: Path | None) -> Iterator[str]:
     for tool in tools:
         yield _json(packed / tool.name, workflow.standalone(tool))
         job = tool.with_suffix(".test.yml")
-        if job.is_file():
+        if job.is_file() and all(file.exists() for file in _used(cwlfile.load(job), job.parent)):
             places = (packed / job.name, unpacked / _inside(job).parent / job.name)
             _write_job(job, places, folder / "test-data")
             yield from map(str, places)
@@ -118,6 +118,18 @@ def _copy(files: Iterable[Path], unpacked: Path) -> None:
         target = unpacked / _inside(file, root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, target)
+
+
+def _used(value: Any, source: Path) -> Iterator[Path]:
+    """The files that a test job names; an installed package may lack those of the documentation."""
+    if isinstance(value, Mapping):
+        location = value.get("location")
+        if isinstance(location, str) and "://" not in location:
+            yield source / location
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _used(item, source)
 
 
 def _write_job(job: Path, places: Iterable[Path], data: Path) -> None:
