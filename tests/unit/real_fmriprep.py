@@ -1,13 +1,12 @@
 """fMRIPrep's own command line parser, from a minimal install of fMRIPrep in the user's cache."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from neurocwl import contract, pyenv, template
+from tests.environments import cached
 from tests.unit.cwl_command import CHECKOUT
 
 TEMPLATE = template.load("fmriprep")
@@ -56,11 +55,8 @@ class FmriprepParser:
 
 def parser_python() -> Path:
     """The Python that has fMRIPrep's minimal install; made at first, some 500 MB in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = cache / "neurocwl" / f"fmriprep-parser-{FMRIPREP}"
-    python = place / "bin" / "python"
-    if not (place / "complete").exists():
-        print(f"installing fMRIPrep's parser into {place}", file=sys.stderr)
-        contract.install(CONTRACT, FMRIPREP, pyenv.create(place))
-        (place / "complete").touch()
-    return python
+    place = cached(
+        f"fmriprep-parser-{FMRIPREP}",
+        lambda place: contract.install(CONTRACT, FMRIPREP, pyenv.create(place)),
+    )
+    return place / "bin" / "python"
