@@ -87,7 +87,7 @@ def _strict(arguments: argparse.Namespace, made: Plan) -> int:
 
 
 def _launch(arguments: argparse.Namespace) -> int:
-    from neurocwl import launch, licence, notify
+    from neurocwl import launch, leaders, licence, notify
 
     def say(line: str) -> None:
         print(line, file=sys.stderr)
@@ -111,7 +111,7 @@ def _launch(arguments: argparse.Namespace) -> int:
         file = licence.find(arguments.fs_license_file, os.environ, prepared.access)
     if arguments.dry_run:
         return 0
-    means = launch.Means(
+    means = leaders.Means(
         access=prepared.access,
         dataset_access=prepared.dataset_access,
         parameters=prepared.parameters,
@@ -265,7 +265,7 @@ def _cancel(arguments: argparse.Namespace) -> int:
 
 
 def _group(arguments: argparse.Namespace) -> int:
-    from neurocwl import group, launch
+    from neurocwl import group, launch, leaders
 
     ours = access(arguments)
     output = open_location(arguments.output, ours)
@@ -280,7 +280,7 @@ def _group(arguments: argparse.Namespace) -> int:
             if chosen is None
             else f"--pipeline {chosen.pipeline}: its unit is {chosen.unit}; neurocwl group runs those of unit group"
         )
-    means = launch.Means(
+    means = leaders.Means(
         access=ours,
         dataset_access=ours,
         parameters={},

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from neurocwl import globs
 from neurocwl.bidsnames import Entry
+from neurocwl.binding import Binding, Derivatives
 from neurocwl.errors import BadInput
 from neurocwl.receipts import SHARED, STATE, Receipt, UnitState, read_states
 from neurocwl.storage import Location
-from neurocwl.template import Binding, Derivatives, Template
+from neurocwl.template import Template
 from neurocwl.units import Unit
 
 DONE = "done"

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from neurocwl import template
 from neurocwl.derivatives import results
-from neurocwl.joborder import Order, fingerprint, order
+from neurocwl.joborder import Order, order
 from neurocwl.receipts import UnitState
 from neurocwl.storage import Location
+from neurocwl.taskkey import fingerprint
 from neurocwl.template import GROUP, Template
 from neurocwl.units import Unit
 

@@ -1,23 +1,19 @@
 """Job orders: plain CWL input objects, one per shard of units, written as JSON."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from neurocwl.bids import File
+from neurocwl.binding import OF_RESULTS, Binding
 from neurocwl.derivatives import Part
-from neurocwl.parameters import RESOURCES
-from neurocwl.template import FOLDER_OF, OF_RESULTS, Binding, Template, command_line_tools
+from neurocwl.taskkey import NOT_IN_KEY, digest
+from neurocwl.template import FOLDER_OF, Template
 from neurocwl.units import Queries, Unit, bound_files, inherited_files, is_set
 
 SHARD_UNITS = 200  # a flat list much longer than this costs a Toil leader quadratic time
 SHARD_FILES = 10_000  # some 100 MB of a Toil leader's memory
-# What describes the dataset and not the images: a new participant in the table invalidates nobody's results.
-NOT_IN_KEY = ("dataset_description.json", "participants.tsv", "participants.json")
 
 Locate = Callable[[str], str]  # path below the dataset -> location of a CWL File
 
@@ -193,7 +189,7 @@ def order(
         if path not in NOT_IN_KEY
     ]
     content = [(f.path, f.size, f.etag) for f in distinct if f.path not in NOT_IN_KEY]
-    key = _digest([fingerprint, unit.name, *content, *earlier])
+    key = digest([fingerprint, unit.name, *content, *earlier])
     count = len(distinct) + sum(len(part.files) for group in chosen.values() for part in group)
     size = sum(f.size for f in distinct) + sum(entry[3] for entry in earlier)
     return Order(unit, template, locate, files_of, count, size, key, chosen, sessions)
@@ -304,77 +300,6 @@ def directory(name: str, files: Iterable[tuple[str, str, int]]) -> dict[str, Any
     return root
 
 
-def fingerprint(
-    template: Template, image: str, parameters: Mapping[str, Any], queries: Queries | None
-) -> str:
-    """What besides the input files decides a unit's results: the tool, its image and the parameters."""
-    processes = [(template.tool, template.tool_file)]
-    if template.tool["class"] == "Workflow":
-        processes += command_line_tools(template.tool, template.tool_file)
-    meanings = [
-        {key: value for key, value in process.items() if key not in ("label", "doc", "hints")}
-        for process, _ in processes
-    ]
-    scripts = [text for process, file in processes for text in _scripts(process, file)]
-    # What an input of earlier derivatives holds goes into the key file by file, wherever it lies.
-    left_out = {*RESOURCES, *template.bind}
-    chosen = {name: _content(value) for name, value in parameters.items() if name not in left_out}
-    bind = {name: _meaning(binding) for name, binding in template.bind.items()}
-    return _digest(
-        [template.pipeline, _undocumented(meanings), scripts, image, chosen, dict(queries or {}), bind]
-    )
-
-
-def _meaning(binding: Binding) -> list[Any]:
-    known = [binding.kind, dict(binding.where), binding.label, binding.query, binding.when]
-    fields = {name: _meaning(field) for name, field in binding.fields.items()}
-    return [
-        *known,
-        *([binding.unless] if binding.unless else []),
-        *([fields] if fields else []),
-        *([binding.beside] if binding.beside else []),
-    ]
-
-
-def _content(value: Any) -> Any:
-    """A parameter as its content: a local file by its bytes, a local folder by its listing, wherever they lie."""
-    if isinstance(value, list):
-        return [_content(item) for item in value]
-    if not isinstance(value, Mapping) or not str(value.get("location", "")).startswith("file://"):
-        return value
-    path = Path(unquote(urlparse(value["location"]).path))
-    rest = {key: item for key, item in value.items() if key != "location"}
-    if path.is_dir():
-        files = (file for file in path.rglob("*") if file.is_file())
-        stats = sorted(
-            (f.relative_to(path).as_posix(), f.stat().st_size, f.stat().st_mtime_ns) for f in files
-        )
-        return {**rest, "files": stats}
-    return {**rest, "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None}
-
-
-def _scripts(process: Mapping[str, Any], file: Path) -> Iterator[str]:
-    """The text of every script that a tool brings along."""
-
-    def walk(value: Any) -> Iterator[str]:
-        if isinstance(value, Mapping):
-            if set(value) == {"$include"}:
-                yield (file.parent / value["$include"]).read_text(encoding="utf-8")
-            for item in value.values():
-                yield from walk(item)
-        elif isinstance(value, list):
-            for item in value:
-                yield from walk(item)
-
-    yield from walk(process)
-
-
-def _undocumented(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _undocumented(item) for key, item in value.items() if key not in ("doc", "label")}
-    return [_undocumented(item) for item in value] if isinstance(value, list) else value
-
-
 def shards(orders: Sequence[Order]) -> Iterator[tuple[Order, ...]]:
     """Orders in groups that one Toil leader handles well."""
     shard: list[Order] = []
@@ -413,8 +338,3 @@ def as_json(document: Mapping[str, Any]) -> bytes:
         json.dumps(unit, ensure_ascii=False, separators=(",", ":")) for unit in document["units"]
     )
     return f'{opening},\n"units":[\n{units}\n]}}\n'.encode()
-
-
-def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -2,24 +2,19 @@
 
 import dataclasses
 import os
-import re
 import shutil
-import signal
 import socket
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from neurocwl import (
     __version__,
     containers,
-    cwlfile,
     description,
     images,
+    installed,
     lease,
     machine,
     provenance,
@@ -27,49 +22,17 @@ from neurocwl import (
     status,
     superseded,
     toil,
-    workflow,
 )
 from neurocwl import group as grouping
 from neurocwl.errors import BadInput, InfrastructureError, NeurocwlError
-from neurocwl.joborder import Common, Order, as_json, job_order, shards
+from neurocwl.leaders import Means, run_shards
 from neurocwl.plan import READY, Plan, Request
-from neurocwl.progress import Display, display, throttled
-from neurocwl.receipts import SHARED, UNITS, UnitState, read_receipt, read_states
-from neurocwl.runs import RUNS, Run
-from neurocwl.s3 import Access
+from neurocwl.receipts import SHARED, UNITS, UnitState, read_states
+from neurocwl.runs import Run
+from neurocwl.stop import Stop
 from neurocwl.storage import Location
 from neurocwl.template import GROUP, Template, image_of
 from neurocwl.units import Selection
-
-LOOK = 2.0  # seconds between two looks at the containers that run
-SHARE = 10.0  # seconds between two notes of them at the output
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """With what a plan is carried out."""
-
-    access: Access  # of the output
-    dataset_access: Access
-    parameters: Mapping[str, Any]
-    licence: Mapping[str, Any] | None
-    container: bool
-    work_dir: Path
-    command: Sequence[str]
-    keep_work: bool = False
-    always_stage_in: bool = False
-
-    def stage_in(self, dataset: Location) -> dict[str, bool] | None:
-        """How a step of the workflow's own reads the dataset, where Toil's own reading does not do.
-
-        Toil signs, pays for nothing, and cuts keys at # and ?.
-        """
-        access, url = self.dataset_access, dataset.file_url("")
-        if self.always_stage_in:  # many small files, which Toil would fetch one after the other
-            return {"sign": self.access.sign, "requester_pays": self.access.requester_pays}
-        if access.sign and not access.requester_pays and not (url.startswith("s3://") and {*"#?"} & {*url}):
-            return None
-        return {"sign": access.sign, "requester_pays": access.requester_pays}
 
 
 def launch(
@@ -90,9 +53,9 @@ def launch(
     for line in told:
         say(line)
     if plan.of(READY):
-        _prepare_tools(request, means, say)
+        installed.prepare(request.template, request.image, container=means.container, say=say)
     run = _run(plan, request, means, asked, output)
-    stop = _Stop(say)
+    stop = Stop(say)
     folder = _work_folder(means.work_dir, run)
     try:
         with lease.held(output, run.run, stop), stop.on_signals():
@@ -102,7 +65,7 @@ def launch(
                 _clear_rehearsal(output, say)
             runs.write(output, run)
             try:
-                _run_shards(
+                run_shards(
                     [planned.order for planned in plan.of(READY)],
                     request,
                     run,
@@ -158,7 +121,7 @@ def group(
         parent, run=runs.new_id(), neurocwl=__version__, status="running", started=now, ended=None,
         host=socket.gethostname(), command=list(means.command), units=[planned], message="",
     )  # fmt: skip
-    stop = _Stop(say)
+    stop = Stop(say)
     folder = _work_folder(means.work_dir, run)
     try:
         with lease.held(output, run.run, stop), stop.on_signals():
@@ -198,7 +161,7 @@ def _run_group(
     output: Location,
     means: Means,
     folder: Path,
-    stop: "_Stop",
+    stop: "Stop",
     say: Callable[[str], None],
     *,
     again: bool = False,
@@ -220,10 +183,10 @@ def _run_group(
     for line in told:
         say(line)
     own = Request(chosen, request.selection, chosen.fixed, chosen.image, request.rehearsal)
-    _prepare_tools(own, means, say)
+    installed.prepare(own.template, own.image, container=means.container, say=say)
     place = folder / GROUP
     place.mkdir()
-    _run_shards(
+    run_shards(
         [due],
         own,
         dataclasses.replace(run, resources=asked),
@@ -234,19 +197,6 @@ def _run_group(
         stop,
         GROUP,
     )
-
-
-def _prepare_tools(request: Request, means: Means, say: Callable[[str], None]) -> None:
-    """Have every image, or every command, that the tools of a pipeline need."""
-    if not means.container:
-        check_installed(request.template)
-        return
-    own = request.template.image
-    for image in {
-        request.image if image == own else image for image in map(image_of, request.template.tools)
-    }:
-        if image:
-            prepare_image(image, say)
 
 
 def record(plan: Plan, request: Request, dataset: Location, output: Location, means: Means) -> status.Status:
@@ -308,78 +258,6 @@ def _clear_rehearsal(output: Location, say: Callable[[str], None]) -> None:
         output.delete([path for path in found if path.endswith("/receipt.json")])
 
 
-def prepare_image(image: str, say: Callable[[str], None]) -> None:
-    """Have the tool's image in the local engine: built here, or pulled.
-
-    Raises InfrastructureError without an engine, BadInput for an image that nobody has.
-    """
-    if image.startswith(images.PREFIX):
-        images.ensure(image, say=say)
-    elif images.engine() is None:
-        images.ensure(image)  # raises, with the fix
-    elif not images.exists(image):
-        images.pull(image, say=say)
-
-
-def check_installed(template: Template) -> None:
-    """Refuse to run a tool without its container where its command is not there.
-
-    Raises BadInput.
-    """
-    for tool in template.tools:
-        command = tool.get("baseCommand")
-        first = command if isinstance(command, str) else (command or [""])[0]
-        if not first:
-            raise BadInput(
-                f"--no-container: {template.pipeline} is started by its image's entry point; it needs the container"
-            )
-        if shutil.which(first) is None:
-            raise BadInput(f"--no-container: {first} is not installed here (not on PATH)")
-
-
-class _Stop(threading.Event):
-    """Set when the run must end early; knows why."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__()
-        self.say, self.reason, self.status = say, "", "finished"
-
-    def __call__(self, reason: str) -> None:
-        self.reason, self.status = reason, "cancelled" if reason == "cancelled" else "interrupted"
-        self.set()
-
-    def broken(self, error: BaseException) -> None:
-        """Remember that the run ended by an error, unless it was being stopped."""
-        if not self.is_set():
-            self.reason, self.status = str(error), "broken"
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the run in order."""
-
-        def handle(number: int, frame: object) -> None:
-            if not self.is_set():
-                self.say("stopping; units that are done stay done (once more to stop hard) ...")
-                self(f"stopped by {signal.Signals(number).name}")
-            else:
-                raise KeyboardInterrupt
-
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if (
-            signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-        ):  # under nohup a closed terminal ends nothing
-            numbers.append(signal.SIGHUP)
-        before = {number: signal.signal(number, handle) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
 def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], output: Location) -> Run:
     return Run(
         run=runs.new_id(),
@@ -427,133 +305,6 @@ def _group_unit(request: Request) -> list[dict[str, Any]]:
         return []
     reason = "when the others are through"
     return [{"unit": GROUP, "participant": None, "session": None, "status": READY, "reason": reason}]
-
-
-def _run_shards(
-    orders: Sequence[Order],
-    request: Request,
-    run: Run,
-    dataset: Location,
-    output: Location,
-    means: Means,
-    folder: Path,
-    stop: _Stop,
-    stage: str = "",
-) -> None:
-    """One Toil workflow per shard, one after the other; each one's files go to the output as well.
-
-    stage: what the files are called by when they are not the units' own.
-    """
-    if not orders:
-        return
-    home, suffix = f"{RUNS}{run.run}/", f"-{stage}" if stage else ""
-    image = request.image if request.image != request.template.image else None
-    stage_in = means.stage_in(dataset)
-    document = workflow.dataset_workflow(
-        request.template,
-        inline=True,
-        image=image,
-        resources=run.resources,
-        stage_in=stage_in is not None,
-        rehearsal=request.rehearsal,
-        encrypt=means.access.encryption,
-    )
-    text = cwlfile.as_json(document).encode()
-    output.write(f"{home}workflow{suffix}.cwl", text)
-    common = Common(output.url, run.run, {**means.parameters, **run.resources}, means.licence)
-    with display(len(orders)) as shown:
-        for number, shard in enumerate(shards(orders), start=1):
-            if stop.is_set():
-                return
-            place = folder / f"{number:03}"
-            place.mkdir()
-            (place / "workflow.cwl").write_bytes(text)
-            content = as_json(job_order(shard, request.template, common, stage_in))
-            (place / "job-order.json").write_bytes(content)
-            name = stage or f"{number:03}"
-            output.write(f"{home}job-order-{name}.json", content)
-            runs.write_inputs(output, run.run, name, {one.unit.name: one.given() for one in shard})
-            leader = toil.Leader(
-                place / "workflow.cwl",
-                place / "job-order.json",
-                place,
-                _environment(run, means),
-                _options(means),
-            )
-            try:
-                code = _follow(leader, shard, run, output, shown, stop)
-            finally:
-                if leader.log.exists():
-                    output.write(f"{home}leader-{name}.log", leader.log.read_bytes())
-            if code != 0 and not stop.is_set():
-                _explain(leader, shard, run, output, shown)
-
-
-def _follow(
-    leader: toil.Leader, shard: Sequence[Order], run: Run, output: Location, shown: Display, stop: _Stop
-) -> int:
-    def ended(index: int) -> None:
-        unit = shard[index].unit.name
-        shown.ended(unit, read_receipt(output, unit))
-
-    now: list[str] = []
-    told: list[str] = []
-
-    def tell() -> None:
-        told[:] = now
-        runs.write_running(output, run.run, told)
-
-    share = throttled(SHARE, tell)
-
-    def look() -> None:
-        now[:] = containers.running_units(run.run)
-        shown.running(list(now))
-        if now != told:
-            share()
-
-    return toil.run(leader, stop, ended, throttled(LOOK, look))
-
-
-def _explain(leader: toil.Leader, shard: Sequence[Order], run: Run, output: Location, shown: Display) -> None:
-    """Toil failed: say for which units, or raise when it never got to any."""
-    lost = [order.unit.name for order in shard]
-    states = read_states(output, lost)
-    lost = [
-        unit for unit in lost if unit not in states or not (r := states[unit].receipt) or r.run != run.run
-    ]
-    words = last_error(leader.log.read_text(errors="replace"))
-    if len(lost) == len(shard):
-        raise InfrastructureError(
-            f"Toil failed before any unit of this shard ended: {words}\n"
-            f"its log: {output.url}/{RUNS}{run.run}/ (leader-*.log); fix that and launch again: nothing is lost"
-        )
-    for unit in lost:
-        shown.say(f"{unit}: Toil could not finish it: {words}")
-
-
-def last_error(log: str) -> str:
-    """The line of a leader's log that most likely says why."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    raised = [line for line in lines if re.match(r"[A-Za-z_.]*(Error|Exception|Denied)\b", line)]
-    telling = raised or [line for line in lines if "[E]" in line]
-    return (telling or lines or ["no log"])[-1][:500]
-
-
-def _environment(run: Run, means: Means) -> dict[str, str]:
-    path = os.pathsep.join(
-        (str(containers.wrapper_folder()), str(toil.executable().parent), os.environ.get("PATH", ""))
-    )
-    return {
-        **means.access.environment(),
-        **containers.environment(run.run, run.output),
-        "PATH": path,
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def _options(means: Means) -> list[str]:
-    # A unit that takes more memory than it asked for ends itself, not its neighbours.
-    return ["--strict-memory-limit"] if means.container else ["--no-container"]
 
 
 def _work_folder(parent: Path, run: Run) -> Path:

@@ -8,10 +8,11 @@ from typing import Any
 from neurocwl.bids import Dataset, Entry, Problem
 from neurocwl.derivatives import Earlier, Part, lacking, parts_of, resumed
 from neurocwl.errors import BadInput
-from neurocwl.joborder import Order, applies, fingerprint, notes, order, with_parts
+from neurocwl.joborder import Order, applies, notes, order, with_parts
 from neurocwl.preflight import Preflight
 from neurocwl.receipts import UnitState
 from neurocwl.storage import Location
+from neurocwl.taskkey import fingerprint
 from neurocwl.template import GROUP, Template
 from neurocwl.units import Selection, Unit, select
 

@@ -9,6 +9,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from neurocwl import assets, cwlfile
+from neurocwl.binding import LABELS, OF_DATASET, OF_RESULTS, Binding, Requirement, Rule, binding_of, rule_of
 from neurocwl.errors import BadInput
 from neurocwl.filters import QUERIES, parse_filters
 
@@ -16,84 +17,13 @@ UNIT_KINDS = ("participant", "session", "batch", "group")
 GROUP = "group"  # the unit of a pipeline that runs over the results of all others
 BATCH = "batch"  # the unit of a pipeline that takes many small images at once
 DATASET_FOLDER = "bids"  # what the dataset is called where a tool sees it
-LABELS = ("participant", "session", "unit")
 # Names of a dataset workflow's own inputs and of what passes through the tool.
 RESERVED_INPUTS = frozenset({"output", "run", "units", "unit", "unit_context", "unit_output", "unit_run"})
 RESERVED_OUTPUTS = frozenset({"exit_code", "passed_context", "passed_output", "passed_run"})
 NOT_TEMPLATES = (".test", ".contract", ".schema")  # what else lies in jobs/
-BINDING_KINDS = (
-    "dataset",
-    "tree",
-    "files",
-    "file",
-    "label",
-    "sessions",
-    "timepoints",
-    "derivatives",
-    "results",
-)
-FIELD_KINDS = ("files", "file", "label")  # what a field of a session's record may be bound to
-OF_DATASET = ("dataset", "tree", "files", "file", "sessions")  # bindings that files of the dataset fill
-OF_RESULTS = ("derivatives", "results")  # bindings that files of an earlier output fill
 
 # Bindings that become one folder, and what it is called.
 FOLDER_OF: Mapping[str, str] = {"dataset": DATASET_FOLDER, "tree": "files"}
-
-Where = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Derivatives:
-    """Which part of earlier derivatives belongs to a unit, as globs."""
-
-    folders: tuple[str, ...]
-    files: tuple[str, ...] = ()
-    each: str = ""  # folder or place: one Directory for each
-    expect: tuple[
-        str, ...
-    ] = ()  # what makes a folder of a failed attempt worth taking over; none: nothing is
-    forbid: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What fills one CWL input."""
-
-    kind: str  # one of BINDING_KINDS
-    where: Where = field(default_factory=dict)  # for dataset, tree, files and file
-    label: str = ""  # participant, session or unit
-    query: str | None = None
-    when: str | None = None
-    unless: str | None = None
-    fields: Mapping[str, "Binding"] = field(default_factory=dict)  # for sessions
-    derivatives: Derivatives | None = None
-    results: tuple[str, ...] = ()  # globs
-    after: tuple[str, ...] = ()  # pipelines
-    reuse: str | None = None  # for sessions and timepoints: the input that has some of them already
-    beside: str | None = None  # the binding whose file this one describes, by BIDS inheritance
-
-
-@dataclass(frozen=True, slots=True)
-class Requirement:
-    """A file that a unit must have."""
-
-    name: str
-    where: Where
-    query: str | None = None
-    unless: str | None = None
-    when: str | None = None
-    beside: str | None = None  # as in a Binding
-    single: bool = False  # more than one is a choice that a user must make
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Parameters that exclude (exclusive) or need (option, needs) each other."""
-
-    because: str
-    exclusive: tuple[str, ...] = ()
-    option: str | None = None
-    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +195,7 @@ def read(file: Path) -> Template:
         tool_file=tool_file,
         tool=tool,
         unit=raw["unit"],
-        bind={name: _binding(file, name, spec) for name, spec in raw["bind"].items()},
+        bind={name: binding_of(file, name, spec) for name, spec in raw["bind"].items()},
         outputs=raw["outputs"],
         logs=tuple(raw["logs"]),
         requires=tuple(Requirement(**requirement) for requirement in raw.get("requires", [])),
@@ -276,7 +206,7 @@ def read(file: Path) -> Template:
         forbid=tuple(evidence.get("forbid", [])),
         shared=tuple(raw.get("shared", [])),
         leave_out=tuple(raw.get("leave_out", [])),
-        rules=tuple(_rule(rule) for rule in raw.get("rules", [])),
+        rules=tuple(rule_of(rule) for rule in raw.get("rules", [])),
         choices=raw.get("choices", {}),
         needs_session=raw.get("needs_session", False),
         fixed=raw.get("fixed", {}),
@@ -365,53 +295,6 @@ def tool_of(file: Path) -> dict[str, Any]:
         elif part in ("inputs", "outputs") or (part == "steps" and tool["class"] == "Workflow"):
             tool[part] = entries or {}
     return tool
-
-
-def _binding(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDING_KINDS) -> Binding:
-    if not isinstance(spec, Mapping):
-        raise BadInput(f"{file}: bind.{name} is {spec!r}; write {{files: {{suffix: T1w}}}} or another kind")
-    found = [kind for kind in kinds if kind in spec]
-    if len(found) != 1:
-        raise BadInput(f"{file}: bind.{name} must have exactly one of {', '.join(kinds)}")
-    kind = found[0]
-    value = spec[kind]
-    special = {"file": {"beside"}, "derivatives": {"after"}, "sessions": {"reuse"}, "timepoints": {"reuse"}}
-    unknown = set(spec) - {kind, "query", "when", "unless"} - special.get(kind, set())
-    if unknown:
-        raise BadInput(
-            f"{file}: bind.{name} has {', '.join(sorted(unknown))}, which nobody knows; leave it out"
-        )
-    query, when, unless = spec.get("query"), spec.get("when"), spec.get("unless")
-    if kind == "label":
-        if value not in LABELS:
-            raise BadInput(f"{file}: bind.{name}.label is {value!r}; it must be one of {', '.join(LABELS)}")
-        return Binding(kind, label=value)
-    if kind == "sessions":
-        fields = {field: _binding(file, f"{name}.{field}", s, FIELD_KINDS) for field, s in value.items()}
-        return Binding(kind, fields=fields, reuse=spec.get("reuse"))
-    if kind == "timepoints":
-        return Binding(kind, reuse=spec.get("reuse"))
-    if kind == "derivatives":
-        resume = value.get("resume", {})
-        derivatives = Derivatives(
-            tuple(value["folders"]),
-            tuple(value.get("files", ())),
-            value.get("each", ""),
-            tuple(resume.get("expect", ())),
-            tuple(resume.get("forbid", ())),
-        )
-        after = tuple(spec.get("after", ()))
-        return Binding(kind, derivatives=derivatives, after=after, when=when, unless=unless)
-    if kind == "results":
-        return Binding(kind, results=tuple(value))
-    where = value if isinstance(value, Mapping) else {}
-    return Binding(kind, where=where, query=query, when=when, unless=unless, beside=spec.get("beside"))
-
-
-def _rule(raw: Mapping[str, Any]) -> Rule:
-    return Rule(
-        raw["because"], tuple(raw.get("exclusive", ())), raw.get("option"), tuple(raw.get("needs", ()))
-    )
 
 
 def _misfits(template: Template) -> Iterator[str]:

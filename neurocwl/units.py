@@ -10,9 +10,10 @@ from typing import Any
 from neurocwl.batches import batches
 from neurocwl.bids import Dataset, File, Participant
 from neurocwl.bidsnames import NOT_FETCHED
+from neurocwl.binding import OF_DATASET, Binding, Requirement, Where
 from neurocwl.errors import BadInput
 from neurocwl.filters import matches, sidecars
-from neurocwl.template import BATCH, OF_DATASET, Binding, Requirement, Template, Where
+from neurocwl.template import BATCH, Template
 
 Queries = Mapping[str, Where]  # a BIDS filter file: query name -> filter
 

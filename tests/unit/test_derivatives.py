@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from neurocwl import derivatives, globs, joborder, plan, template
 from neurocwl.bids import Entry
+from neurocwl.binding import Binding, Derivatives
 from neurocwl.derivatives import Earlier
 from neurocwl.errors import BadInput
 from neurocwl.plan import Plan, Request
 from neurocwl.receipts import Receipt, UnitState, Written
 from neurocwl.s3 import Access
 from neurocwl.storage import Location, open_location
-from neurocwl.template import Binding, Derivatives, Template
+from neurocwl.template import Template
 from neurocwl.units import Selection, Unit
 from tests.unit.datasets import dataset
 from tests.unit.test_plan import receipt

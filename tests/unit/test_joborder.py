@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from neurocwl import assets, joborder, template
 from neurocwl.bids import Dataset
 from neurocwl.derivatives import Part
-from neurocwl.joborder import Common, Order, as_json, fingerprint, job_order, order, shards
+from neurocwl.joborder import Common, Order, as_json, job_order, order, shards
 from neurocwl.parameters import parameters_of
 from neurocwl.storage import Folder
+from neurocwl.taskkey import fingerprint
 from neurocwl.template import Template
 from neurocwl.units import Selection, Unit, select
 from tests.data.trees import TREES

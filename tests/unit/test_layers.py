@@ -17,7 +17,7 @@ PACKAGE = Path(neurocwl.__file__).parent
 
 # From the lowest: a module imports from layers below its own only (design: cli > launch, plan, ... > bids, s3, errors).
 LAYERS = (
-    {"errors", "assets", "batches", "globs", "__init__"},
+    {"errors", "assets", "batches", "globs", "stop", "__init__"},
     {
         "bidsignore",
         "bidsnames",
@@ -30,16 +30,16 @@ LAYERS = (
         "cliparser",
         "pyenv",
     },
-    {"bids", "boutiques"},
+    {"bids", "boutiques", "binding"},
     {"filters", "s3", "validity", "validator"},
     {"storage", "template"},
     {"units", "workflow", "receipts", "software"},
     {"derivatives"},
     {"parameters", "lease", "progress", "runs"},
-    {"preflight", "contract"},
+    {"preflight", "contract", "taskkey", "installed"},
     {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description", "rocrate"},
     {"plan", "verify", "group", "notify", "project", "sync", "provenance"},
-    {"export", "show", "prepare", "superseded"},
+    {"export", "show", "prepare", "superseded", "leaders"},
     {"launch", "realdata", "standalone", "importing"},
     {"demo"},
     {"commands"},
