@@ -37,6 +37,7 @@ class Derivatives:
     folders: tuple[str, ...]
     files: tuple[str, ...] = ()
     each: str = ""  # folder or place: one Directory for each
+    edited: bool = False  # people work on the files by hand: they count as they lie
     expect: tuple[
         str, ...
     ] = ()  # what makes a folder of a failed attempt worth taking over; none: nothing is
@@ -115,6 +116,7 @@ def binding_of(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDIN
             tuple(value["folders"]),
             tuple(value.get("files", ())),
             value.get("each", ""),
+            value.get("edited", False),
             tuple(resume.get("expect", ())),
             tuple(resume.get("forbid", ())),
         )

@@ -363,7 +363,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, rest = top.parse_known_args(words)
         from neurocwl import commands
 
-        if rest and not getattr(arguments, "pipeline", None) and getattr(arguments, "noun", "") != "project":
+        of_a_pipeline = arguments.action in ("plan", "launch", "job-order") and (
+            arguments.pipeline or arguments.noun == "project"
+        )
+        if rest and not of_a_pipeline:
             top.error(f"unrecognized arguments: {' '.join(rest)}")
         return commands.run(arguments, words)
     except BrokenPipeError:

@@ -34,7 +34,10 @@ class Earlier:
     location: Location
     entries: tuple[Entry, ...]  # sorted by path
     units: Mapping[str, UnitState]  # of the run that wrote there; empty: nobody knows
+    written: frozenset[str] = frozenset()  # units that are done there
     _folders: dict[int, tuple[list[str], dict[str, list[Entry]]]] = field(default_factory=dict, repr=False)
+    _beside: dict[tuple[str, ...], list[Entry]] = field(default_factory=dict, repr=False)
+    _units: dict[str, list[str]] = field(default_factory=dict, repr=False)
 
     def folders(self, pattern: str) -> list[str]:
         """The folders whose whole path matches a glob."""
@@ -45,10 +48,18 @@ class Earlier:
 
     def beside(self, patterns: Sequence[str]) -> list[Entry]:
         """The files that lie in no folder and match one of the globs."""
-        if -1 not in self._folders:
-            self._folders[-1] = ([], {"": [entry for entry in self.entries if "/" not in entry.path]})
-        root = self._folders[-1][1][""]
-        return [e for e in root if any(globs.regex(p).fullmatch(e.path) for p in patterns)]
+        key = tuple(patterns)
+        if key not in self._beside:
+            root = [entry for entry in self.entries if "/" not in entry.path]
+            self._beside[key] = [e for e in root if any(globs.regex(p).fullmatch(e.path) for p in patterns)]
+        return self._beside[key]
+
+    def units_of(self, participant: str) -> list[str]:
+        """The units of a participant that were run there, sorted."""
+        if not self._units:
+            for name in sorted(self.units):
+                self._units.setdefault(name.partition("_")[0], []).append(name)
+        return self._units.get(f"sub-{participant}", [])
 
     def below(self, folder: str) -> list[Entry]:
         """The files below one folder."""
@@ -66,26 +77,46 @@ class Earlier:
         return self._folders[depth]
 
 
-def read(name: str, location: Location, *, rehearsal: bool) -> Earlier:
+def read(
+    name: str,
+    location: Location,
+    *,
+    rehearsal: bool,
+    above: Sequence[tuple[Location, str]] = (),
+    edited: bool = False,
+) -> Earlier:
     """Look at a place: where neurocwl wrote, its receipts alone are believed; elsewhere it is listed.
 
-    Raises BadInput when nothing is there, or when results would be built on a rehearsal.
+    above: folders that the place lies in, each with the path from there ("sourcedata/freesurfer/"): the place may be
+    part of an output. edited: people work on the files by hand, so that they count as they lie; receipts say only
+    which units are done. Raises BadInput when nothing is there, or when results would be built on a rehearsal.
     """
-    states = read_states(location)
+    states, home, base = read_states(location), location, ""
+    for higher, path in above:
+        if not states:
+            states, home, base = read_states(higher), higher, path
     if not rehearsal and any(state.receipt and state.receipt.rehearsal for state in states.values()):
         raise BadInput(
             f"{location.url} holds a rehearsal: no results can be built on it; launch that one first"
         )
     if states:
         written = [w for s in states.values() if _is_done(s) for w in s.receipt.delivered]  # type: ignore[union-attr]
-        entries = [Entry(w.path, w.size, w.etag) for w in written] + _shared(location)
-    else:
-        entries = [e for e in location.entries() if not e.path.endswith("/") and not e.path.startswith(STATE)]
+        known = [Entry(w.path, w.size, w.etag) for w in written] + _shared(home)
+        entries = [e._replace(path=e.path[len(base) :]) for e in known if e.path.startswith(base)]
+    if not states or edited:
+        whole = {entry.path.partition("/")[0] for entry in entries} if states else None
+        entries = [
+            e
+            for e in location.entries()
+            if not e.path.endswith("/") and not e.path.startswith(STATE)
+            if whole is None or e.path.partition("/")[0] in whole
+        ]
     if not entries and not states:
         raise BadInput(
             f"{location.url}: nothing there to build on; give a folder of derivatives, or an --output"
         )
-    return Earlier(name, location, tuple(sorted(set(entries))), states)
+    done = frozenset(unit for unit, state in states.items() if _is_done(state))
+    return Earlier(name, location, tuple(sorted(set(entries))), states, done)
 
 
 def _is_done(state: UnitState) -> bool:
@@ -167,27 +198,38 @@ def lacking(name: str, binding: Binding, earlier: Sequence[Earlier], unit: Unit)
 
 
 def _why(earlier: Earlier, unit: Unit) -> str:
-    own = (unit.name, f"sub-{unit.participant}")
-    for name, state in sorted(earlier.units.items()):
-        if name not in own and not name.startswith(f"sub-{unit.participant}_"):
-            continue
-        if state.receipt and state.receipt.status != DONE:
-            return f": {name} failed there: {state.receipt.reason}"
-        if state.staging is not None:
-            return f": {name} is cut off there"
+    failed = failures(earlier, unit)
+    if failed:
+        return f": {failed[0]}"
     others = earlier.folders(f"sub-{unit.participant}_*")
     if others:
         return f": there is {', '.join(others)}"
+    done = [name for name in earlier.units_of(unit.participant) if name in earlier.written]
+    if done:
+        return f": {done[0]} is done there, but left no such folder"
     return ": it is not done there" if earlier.units else ""
+
+
+def failures(earlier: Earlier, unit: Unit) -> list[str]:
+    """What became of the units of a participant that are not done there."""
+    found = []
+    for name in earlier.units_of(unit.participant):
+        state = earlier.units[name]
+        if state.receipt and state.receipt.status != DONE:
+            found.append(f"{name} failed there: {state.receipt.reason}")
+        elif state.staging is not None:
+            found.append(f"{name} is cut off there")
+    return found
 
 
 def results(wanted: Sequence[str], location: Location, receipts: Iterable[Receipt]) -> Part:
     """The delivered files that match, at their paths below the output.
 
-    A failed unit has some where its pipeline delivers always: what it did manage counts.
+    A failed unit has some where its pipeline delivers always (what it did manage counts), and where an earlier
+    success of it still lies there.
     """
     patterns = [globs.regex(glob) for glob in wanted]
-    written = [w for receipt in receipts for w in receipt.delivered]
+    written = [w for receipt in receipts for w in (*receipt.delivered, *receipt.earlier)]
     found = [w for w in written if any(p.fullmatch(w.path) for p in patterns)]
     entries = sorted(Entry(w.path, w.size, w.etag) for w in found)
     return Part("results", location, tuple((entry.path, entry) for entry in entries))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from neurocwl import template
 from neurocwl.derivatives import results
+from neurocwl.errors import BadInput
 from neurocwl.joborder import Order, order
 from neurocwl.receipts import UnitState
 from neurocwl.storage import Location
@@ -37,6 +38,10 @@ def due(
     one = order(unit, chosen, (), output.file_url, chosen.fixed, None, mark, parts)
     state = states.get(GROUP, UnitState(None))
     before = state.receipt
+    if before and before.pipeline != chosen.pipeline:
+        raise BadInput(
+            f"{output.url}: the results there were gathered by {before.pipeline}; {chosen.pipeline} would replace them"
+        )
     if before and before.status == "done" and before.task_key == one.task_key and state.staging is None:
         return None
     return one.following(before.tag if before else None, "" if rehearsal else None)

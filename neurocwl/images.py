@@ -147,6 +147,17 @@ def digest(reference: str) -> str | None:
     return done.stdout.strip() or None if done.returncode == 0 else None
 
 
+def content(reference: str) -> dict[str, str]:
+    """What an image of ours is made of, by its reference: a name that stays says nothing. Others have none."""
+    if not reference.startswith(PREFIX) or not _is_ours(reference):
+        return {}
+    try:
+        context = assets.path("provisioning/images") / _name(reference)
+    except BadInput:
+        return {}
+    return {reference: context_digest(context)}
+
+
 def context_digest(context: Path) -> str:
     """sha256 over relative path, executable bit and bytes of every file that a build sees."""
     digest = hashlib.sha256()

@@ -1,6 +1,7 @@
 """Job orders: plain CWL input objects, one per shard of units, written as JSON."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -64,8 +65,7 @@ class Order:
                 for s in self.sessions[name]
             ]
         if binding.kind == "timepoints":
-            there = {part.name for part in self.parts.get(binding.reuse or "", ())}
-            return sorted(there | {s.unit.name for group in self.sessions.values() for s in group})
+            return timepoints(self)[name]
         value = _bound(binding, self.unit, self.files_of.get(name, ()), self.locate)
         if binding.kind == "label" and self.template.takes_many(name):
             return [] if value is None else [value]
@@ -182,7 +182,7 @@ def order(
     }
     distinct = {f.path: f for files in files_of.values() for f in files}.values()
     earlier = [
-        (name, part.name, path, entry.size, entry.etag)
+        (name, part.name if seen(template, name) else "", path, entry.size, entry.etag)
         for name, group in chosen.items()
         for part in group
         for path, entry in part.files
@@ -205,6 +205,27 @@ def _of_sessions(
         name: tuple(p for p in group if name not in reused or p.name in known)
         for name, group in parts.items()
     }
+
+
+def seen(template: Template, name: str) -> bool:
+    """Whether a tool sees what a folder of earlier derivatives is called."""
+    wanted = template.bind[name].derivatives
+    return wanted is not None and bool(wanted.each)
+
+
+def timepoints(one: Order) -> dict[str, list[str]]:
+    """The names of a participant's sessions as units, for each input that takes them; ses-2 before ses-10."""
+    ran = {s.unit.name for group in one.sessions.values() for s in group}
+    return {
+        name: sorted(ran | {part.name for part in one.parts.get(binding.reuse or "", ())}, key=natural)
+        for name, binding in one.template.bind.items()
+        if binding.kind == "timepoints"
+    }
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key by which numbers in names sort as numbers."""
+    return [(int(word), "") if word.isdecimal() else (-1, word) for word in re.split(r"(\d+)", name)]
 
 
 def notes(one: Order) -> list[str]:

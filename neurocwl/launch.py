@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from neurocwl import (
 )
 from neurocwl import group as grouping
 from neurocwl.errors import BadInput, InfrastructureError, NeurocwlError
+from neurocwl.joborder import Order
 from neurocwl.leaders import Means, run_shards
 from neurocwl.plan import READY, Plan, Request
 from neurocwl.receipts import SHARED, UNITS, UnitState, read_states
@@ -47,7 +48,8 @@ def launch(
 
     Raises Busy when another launch writes to the output, InfrastructureError when Toil cannot run.
     """
-    _check_reading(request.template, dataset, means)
+    orders = [planned.order for planned in plan.of(READY)]
+    _check_reading(request.template, dataset, orders, means)
     here = machine.here(means.work_dir)
     asked, told = machine.resources(request.template, means.parameters, here, request.rehearsal)
     for line in told:
@@ -66,7 +68,7 @@ def launch(
             runs.write(output, run)
             try:
                 run_shards(
-                    [planned.order for planned in plan.of(READY)],
+                    orders,
                     request,
                     run,
                     dataset,
@@ -119,7 +121,7 @@ def group(
     planned = {"unit": GROUP, "participant": None, "session": None, "status": READY, "reason": ""}
     run = dataclasses.replace(
         parent, run=runs.new_id(), neurocwl=__version__, status="running", started=now, ended=None,
-        host=socket.gethostname(), command=list(means.command), units=[planned], message="",
+        host=socket.gethostname(), command=list(means.command), units=[*_known(parent), planned], message="",
     )  # fmt: skip
     stop = Stop(say)
     folder = _work_folder(means.work_dir, run)
@@ -145,6 +147,15 @@ def group(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return status.read(output, run)
+
+
+def _known(parent: Run) -> list[Mapping[str, Any]]:
+    """The units of an earlier run as a run of the group stage knows them: what they lacked, else by their receipts."""
+    return [
+        unit if unit["status"] != READY else {**unit, "status": None}
+        for unit in parent.units
+        if unit["unit"] != GROUP
+    ]
 
 
 def group_is_due(request: Request, output: Location) -> bool:
@@ -210,9 +221,9 @@ def record(plan: Plan, request: Request, dataset: Location, output: Location, me
     return status.read(output, run)
 
 
-def _check_reading(template: Template, dataset: Location, means: Means) -> None:
+def _check_reading(template: Template, dataset: Location, orders: Sequence[Order], means: Means) -> None:
     """Refuse what stage-in cannot bring: CWL has no way to put its files into records."""
-    if means.stage_in(dataset) and any(binding.kind == "sessions" for binding in template.bind.values()):
+    if means.stage_in(orders) and any(binding.kind == "sessions" for binding in template.bind.values()):
         raise BadInput(
             f"{dataset.url}: {template.pipeline} cannot read a bucket unsigned, as requester pays, or with # or ? "
             "in its keys; copy the dataset to a bucket of yours first"

@@ -38,15 +38,20 @@ class Means:
     keep_work: bool = False
     always_stage_in: bool = False
 
-    def stage_in(self, dataset: Location) -> dict[str, bool] | None:
+    def stage_in(self, orders: Sequence[Order]) -> dict[str, bool] | None:
         """How a step of the workflow's own reads the dataset, where Toil's own reading does not do.
 
         Toil signs, pays for nothing, and cuts keys at # and ?.
         """
-        access, url = self.dataset_access, dataset.file_url("")
+        access = self.dataset_access
         if self.always_stage_in:  # many small files, which Toil would fetch one after the other
             return {"sign": self.access.sign, "requester_pays": self.access.requester_pays}
-        if access.sign and not access.requester_pays and not (url.startswith("s3://") and {*"#?"} & {*url}):
+        cut = any(
+            url.startswith("s3://") and ("#" in url or "?" in url)
+            for one in orders
+            for url, _, _ in one.given()
+        )
+        if access.sign and not access.requester_pays and not cut:
             return None
         return {"sign": access.sign, "requester_pays": access.requester_pays}
 
@@ -70,7 +75,7 @@ def run_shards(
         return
     home, suffix = f"{RUNS}{run.run}/", f"-{stage}" if stage else ""
     image = request.image if request.image != request.template.image else None
-    stage_in = means.stage_in(dataset)
+    stage_in = means.stage_in(orders)
     document = workflow.dataset_workflow(
         request.template,
         inline=True,

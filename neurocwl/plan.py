@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neurocwl.bids import Dataset, Entry, Problem
-from neurocwl.derivatives import Earlier, Part, lacking, parts_of, resumed
+from neurocwl.derivatives import Earlier, Part, failures, lacking, parts_of, resumed
 from neurocwl.errors import BadInput
-from neurocwl.joborder import Order, applies, notes, order, with_parts
+from neurocwl.joborder import Order, applies, notes, order, timepoints, with_parts
 from neurocwl.preflight import Preflight
 from neurocwl.receipts import UnitState
 from neurocwl.storage import Location
-from neurocwl.taskkey import fingerprint
+from neurocwl.taskkey import digest, fingerprint
 from neurocwl.template import GROUP, Template
 from neurocwl.units import Selection, Unit, select
 
@@ -89,6 +89,7 @@ class Request:
         default_factory=dict
     )  # CWL input -> what units build on
     preflight: Preflight | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)  # of parameters on S3: URL -> ETag
 
 
 def make(
@@ -109,6 +110,8 @@ def make(
     units = select(dataset, template, request.selection, request.parameters)
     _check_output(output, request, states)
     mark = fingerprint(template, request.image, request.parameters, request.selection.queries)
+    if request.tags:
+        mark = digest([mark, sorted(request.tags.items())])
     planned = []
     for found in units:
         unit = _looked_at(found, request)
@@ -124,12 +127,15 @@ def make(
             _parts(unit, request),
         )
         one = _with_history(one, state, request, output)
+        if not unit.missing and any(not times for times in timepoints(one).values()):
+            lack = f"a session with all that one needs ({template.requires[0].name}, in sub-{unit.participant}/ses-*/)"
+            one = replace(one, unit=replace(unit, missing=(lack,)))
         if request.preflight and not unit.missing:
             files = {f.path: f for files in one.files_of.values() for f in files}.values()
             why = request.preflight.objection(unit, [(f, location.file_url(f.path)) for f in files])
             one = replace(one, unit=replace(unit, missing=(why,) if why else ()))
         status, reason = _decide(one, state, request)
-        noted = tuple(notes(one)) if status == READY else ()
+        noted = (*notes(one), *_failed_before(one, request)) if status == READY else ()
         planned.append(PlannedUnit(one, status, "; ".join([*([reason] if reason else []), *noted]), noted))
     gone = sorted(set(states) - {u.name for u in units} - {GROUP}) if _everything(request.selection) else []
     withdrawn = [
@@ -139,6 +145,19 @@ def make(
     return Plan(
         location.url, output.url if output else None, template.pipeline, tuple(planned), tuple(told.values())
     )
+
+
+def _failed_before(one: Order, request: Request) -> list[str]:
+    """What of the sessions that are run here failed where they might have been reused from."""
+    here = {s.unit.name for group in one.sessions.values() for s in group}
+    return [
+        f"{why} ({earlier.location.url}); it is run here"
+        for name, places in request.earlier.items()
+        if any(binding.reuse == name for binding in request.template.bind.values())
+        for earlier in places
+        for why in failures(earlier, one.unit)
+        if why.partition(" ")[0] in here
+    ]
 
 
 def _looked_at(unit: Unit, request: Request) -> Unit:
@@ -215,7 +234,11 @@ def _check_output(output: Location | None, request: Request, states: Mapping[str
 
 def _everything(selection: Selection) -> bool:
     return not (
-        selection.participants or selection.sessions or selection.exclude or selection.limit is not None
+        selection.participants
+        or selection.sessions
+        or selection.tasks
+        or selection.exclude
+        or selection.limit is not None
     )
 
 

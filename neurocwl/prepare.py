@@ -8,7 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neurocwl import credentials, derivatives, parameters, plan, preflight, project, runs, template
+from neurocwl import (
+    credentials,
+    derivatives,
+    images,
+    parameters,
+    plan,
+    preflight,
+    project,
+    runs,
+    taskkey,
+    template,
+)
 from neurocwl.bids import Problem
 from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.filters import read_filter_file
@@ -20,6 +31,7 @@ from neurocwl.storage import Folder, Location, open_location
 from neurocwl.template import Template
 from neurocwl.units import Selection
 
+HIGHER = 3  # folders above a place that may be the output which it is part of
 FAULTS = ("fail", "crash-late", "missing-report", "oom", "hang")
 
 
@@ -110,7 +122,12 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
         )
     values, selection = _values(arguments, chosen)
     after = {name: open_location(url, ours) for name, url in _after(arguments, chosen, ours)}
-    values |= {name: parameters.place_object(chosen, name, there.url) for name, there in after.items()}
+    for name, place in after.items():
+        if values.get(name):
+            raise BadInput(
+                f"--after {place.url} and --{name.replace('_', '-')} name the same input; give one"
+            )
+        values[name] = parameters.place_object(chosen, name, place.url)
     parameters.check(chosen, values)
     values |= chosen.fixed
     rehearsing = bool(getattr(arguments, "rehearse", False))
@@ -125,6 +142,7 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
         arguments.rerun,
         _earlier(chosen, values, ours, rehearsing),
         _preflight(arguments, ours),
+        tags={**_tags(chosen, values, ours), **images.content(image)},
     )
     entries = plan.entries_of(location)
     problems: list[Problem] = []
@@ -242,14 +260,69 @@ def _earlier(
     """What lies at the places of earlier derivatives that the user named, by CWL input."""
     found = {}
     for name, binding in chosen.bind.items():
-        if binding.kind == "derivatives" and values.get(name):
-            places = values[name] if isinstance(values[name], list) else [values[name]]
-            found[name] = tuple(
-                derivatives.read(
-                    place["basename"], open_location(place["location"], access), rehearsal=rehearsing
-                )
-                for place in places
+        if not (binding.derivatives and values.get(name)):
+            continue
+        places = values[name] if isinstance(values[name], list) else [values[name]]
+        names = [place["basename"] for place in places]
+        twice = sorted({one for one in names if names.count(one) > 1})
+        if twice:
+            option = "--" + name.replace("_", "-")
+            raise BadInput(
+                f"{option}: two places are called {twice[0]!r}; give one a name: {option} NAME=PLACE"
             )
+        found[name] = tuple(
+            derivatives.read(
+                place["basename"],
+                open_location(place["location"], access),
+                rehearsal=rehearsing,
+                above=_above(place["location"], access),
+                edited=binding.derivatives.edited,
+            )
+            for place in places
+        )
+    return found
+
+
+def _above(url: str, access: Access) -> list[tuple[Location, str]]:
+    """The folders that a place lies in, each with the path from there: an output may be one of them."""
+    head, slashes, path = url.rstrip("/").partition("://")
+    parts = [part for part in path.split("/") if part]
+    least = 1 if head == "s3" else 2  # a bucket, or what lies below the root
+    found = []
+    for up in range(1, HIGHER + 1):
+        if len(parts) - up < least:
+            break
+        root = "/" if head != "s3" else ""
+        place = f"{head}{slashes}{root}{'/'.join(parts[:-up])}"
+        found.append((open_location(place, access), "/".join(parts[-up:]) + "/"))
+    return found
+
+
+def _tags(chosen: Template, values: Mapping[str, Any], access: Access) -> dict[str, str]:
+    """The ETags of parameters on S3, by URL: whoever replaces the object changes what is computed.
+
+    Raises BadInput for an object that is not there.
+    """
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if name in chosen.bind:  # earlier derivatives go into the key file by file
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            url = one.get("location", "") if isinstance(one, Mapping) else ""
+            if not url.startswith("s3://"):
+                continue
+            option = "--" + name.replace("_", "-")
+            if one["class"] == "Directory":
+                entries = sorted(open_location(url, access).entries())
+                found[url] = taskkey.digest(entries)
+                missing = not entries
+            else:
+                folder, _, last = url.rpartition("/")
+                stored = open_location(folder, access).stored(last)
+                found[url] = stored.tag if stored else ""
+                missing = stored is None
+            if missing:
+                raise BadInput(f"{option} {url}: nothing is there; upload it first, or mend the URL")
     return found
 
 

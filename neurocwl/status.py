@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurocwl import lease
-from neurocwl.receipts import UnitState, read_states
+from neurocwl.receipts import Receipt, UnitState, read_states
 from neurocwl.runs import Run, read_running
 from neurocwl.storage import Location
 from neurocwl.template import GROUP
@@ -91,22 +91,34 @@ def read(output: Location, run: Run) -> Status:
     states = read_states(output)
     running = read_running(output, run.run) if alive else []
     planned = {unit["unit"]: unit for unit in run.units}
+    newest = max((r.committed for r in map(_with_results, states.items()) if r), default=None)
     units = [
-        _status(plan, states.get(name, UnitState(None)), run, alive, running)
+        _status(plan, states.get(name, UnitState(None)), run, alive, running, newest)
         for name, plan in planned.items()
     ]
     units += [
-        _status({"unit": name}, states[name], run, alive, running)
+        _status({"unit": name}, states[name], run, alive, running, newest)
         for name in sorted(set(states) - set(planned))
     ]
     return Status(run, alive, tuple(units))
 
 
+def _with_results(named: tuple[str, UnitState]) -> Receipt | None:
+    """The receipt of a unit whose results the group stage gathers."""
+    unit, state = named
+    return state.receipt if unit != GROUP and state.receipt and state.receipt.delivered else None
+
+
 def _status(
-    plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool, running: Collection[str]
+    plan: Mapping[str, Any],
+    state: UnitState,
+    run: Run,
+    alive: bool,
+    running: Collection[str],
+    newest: str | None,
 ) -> UnitStatus:
     receipt = state.receipt
-    status, reason = _judged(plan, state, run, alive, running)
+    status, reason = _judged(plan, state, run, alive, running, newest)
     return UnitStatus(
         unit=plan["unit"],
         participant=plan.get("participant") or (receipt.participant if receipt else None),
@@ -121,7 +133,12 @@ def _status(
 
 
 def _judged(
-    plan: Mapping[str, Any], state: UnitState, run: Run, alive: bool, running: Collection[str]
+    plan: Mapping[str, Any],
+    state: UnitState,
+    run: Run,
+    alive: bool,
+    running: Collection[str],
+    newest: str | None,
 ) -> tuple[str, str]:
     receipt, planned = state.receipt, plan.get("status")
     if planned == INCOMPLETE:
@@ -135,7 +152,11 @@ def _judged(
     if (
         plan["unit"] == GROUP and not alive and run.status == "finished"
     ):  # it runs only when something changed
-        return (receipt.status, receipt.reason) if receipt else (NOT_STARTED, "no unit is done")
+        if receipt is None or newest is None:
+            return NOT_STARTED, "no unit has results"
+        if newest > receipt.committed:
+            return NOT_STARTED, "results have changed since it ran: neurocwl group OUT"
+        return receipt.status, receipt.reason
     fresh = (
         receipt is not None and state.staging is None and (planned in (None, DONE) or receipt.run == run.run)
     )

@@ -167,9 +167,11 @@ def beside(chosen: Template, name: str) -> Template:
 
     Raises BadInput when there is none, or when it is of another kind.
     """
-    file = chosen.file.parent / f"{name}.yml"
-    if not file.is_file():
-        raise BadInput(f"{chosen.file}: group {name!r} does not exist (looked at {file})")
+    file = _neighbour(chosen.file, name)
+    if file is None:
+        raise BadInput(
+            f"{chosen.file}: group {name!r}: there is no such job template, beside it or among ours"
+        )
     found = read(file)
     if found.unit != GROUP:
         raise BadInput(f"{chosen.file}: group {name!r} has unit {found.unit}; it must be {GROUP}")
@@ -234,7 +236,9 @@ def _validated(file: Path) -> dict[str, Any]:
         if like is None:
             raw, _ = load_and_validate(loader, names_, str(file), True)
         else:
-            merged = {**cwlfile.load(like), **cwlfile.load(file)}
+            base = cwlfile.load(like)
+            tool = str((like.parent / str(base.get("tool"))).resolve())
+            merged = {**base, "tool": tool, **cwlfile.load(file)}
             del merged["like"]
             with NamedTemporaryFile("w", prefix=f"{file.stem}-", suffix=".yml") as whole:
                 json.dump(merged, whole)
@@ -249,6 +253,15 @@ def _validated(file: Path) -> dict[str, Any]:
     return raw
 
 
+def _neighbour(file: Path, name: str) -> Path | None:
+    """Another job template that a template names: beside it, or one of ours."""
+    for folder in (file.parent, assets.path("jobs")):
+        other = folder / f"{name}.yml"
+        if other.is_file() and other.resolve() != file.resolve():
+            return other
+    return None
+
+
 def _like(file: Path) -> Path | None:
     """The template that this one differs from in a few keys.
 
@@ -260,9 +273,9 @@ def _like(file: Path) -> Path | None:
         return None
     if found is None:
         return None
-    other = file.parent / f"{found}.yml"
-    if not other.is_file() or other == file:
-        raise BadInput(f"{file}: like {found!r}: there is no such job template (looked at {other})")
+    other = _neighbour(file, found)
+    if other is None:
+        raise BadInput(f"{file}: like {found!r}: there is no such job template, beside it or among ours")
     return other
 
 

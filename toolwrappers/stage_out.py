@@ -258,7 +258,9 @@ def judged(request: dict[str, Any]) -> Attempt:
     status, reason = judge(worst(request["exit_code"]), items, delivery, context, request["logs"])
     useless = delivery.get("leave_out", [])
     items = [i for i in items if sayable(i.path) and not any(matches(i.path, p) for p in useless)]
-    delivered = status == "done" or delivery.get("deliver") == "always"
+    delivered = status == "done" or (
+        delivery.get("deliver") == "always" and has_all(items, delivery, context)
+    )
     if delivered:
         shared = [i for i in items if any(matches(i.path, p) for p in delivery.get("shared", []))]
         own = [i for i in items if i not in shared]
@@ -278,6 +280,12 @@ def apart(logs: list[Item]) -> list[Item]:
         else Item(item.source, f"{item.path.rpartition('/')[0]}/{number}-{item.path.rpartition('/')[2]}")
         for number, item in enumerate(logs, start=1)
     ]
+
+
+def has_all(items: list[Item], delivery: dict[str, Any], context: dict[str, Any]) -> bool:
+    """Whether all that proves a result is there: a failure that left none replaces no earlier success."""
+    patterns = [fill(pattern, context) for pattern in delivery.get("expect", [])]
+    return all(any(matches(i.path, p) and i.source.stat().st_size for i in items) for p in patterns)
 
 
 def superseded(

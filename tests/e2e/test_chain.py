@@ -152,3 +152,27 @@ def test_after_something_that_a_pipeline_does_not_build_on_is_refused(checked: L
     ended = lab.run(*words)
     assert ended.code == 2
     assert "nifti-check wrote there; fmriprep builds on fmriprep or recon-all" in ended.err
+
+
+def test_a_parameter_on_s3_counts_by_its_content_and_must_be_there(lab: Lab) -> None:
+    lab.upload(write_dataset(lab.folder / "ds", ["01"]), "ds")
+    words = ("plan", "dataset", lab.url("ds"), "--pipeline", "recon-all", "--json")
+    expert = ("--expert", lab.url("conf/expert.opts"))
+    missing = lab.run(*words, *expert)
+    assert missing.code == 2
+    assert f"--expert {lab.url('conf/expert.opts')}: nothing is there" in missing.err
+    keys = set()
+    for content in (b"mri_em_register -p .5\n", b"mri_em_register -p .7\n"):
+        lab.s3.put_object(Bucket=lab.bucket, Key="conf/expert.opts", Body=content)
+        keys.add(lab.run(*words, *expert).json["units"][0]["task_key"])
+    assert len(keys) == 2
+
+
+def test_one_input_is_named_once(checked: Lab) -> None:
+    lab = checked
+    words = ("plan", "dataset", lab.url("ds"), "--pipeline", "fmriprep")
+    places = [f"prep={lab.url('nifti-check')}", f"prep={lab.url('ds')}"]
+    ended = lab.run(*words, "--derivatives", *places)
+    assert (ended.code, "two places are called 'prep'" in ended.err) == (2, True)
+    ended = lab.run("group", lab.url("nifti-check"), "--pipeline", "reports", "--bogus", "1")
+    assert (ended.code, "--bogus" in ended.err) == (2, True)

@@ -10,7 +10,7 @@ import stage_out
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurocwl import derivatives, globs, joborder, plan, template
+from neurocwl import derivatives, globs, group, joborder, plan, template
 from neurocwl.bids import Entry
 from neurocwl.binding import Binding, Derivatives
 from neurocwl.derivatives import Earlier
@@ -118,6 +118,55 @@ def test_an_empty_place_is_refused(place: Location) -> None:
         read(place)
 
 
+def test_part_of_an_output_is_known_by_the_receipts_of_the_whole(place: Location) -> None:
+    commit(place, "sub-01", ["sourcedata/freesurfer/sub-01/mri/T1.mgz"])
+    commit(place, "sub-02", ["sourcedata/freesurfer/sub-02/mri/T1.mgz"], status="failed", reason="x")
+    inside = open_location(f"{place.url}/sourcedata/freesurfer", Access())
+    above = [
+        (open_location(f"{place.url}/sourcedata", Access()), "freesurfer/"),
+        (place, "sourcedata/freesurfer/"),
+    ]
+    found = derivatives.read("freesurfer", inside, rehearsal=False, above=above)
+    assert [entry.path for entry in found.entries] == ["sub-01/mri/T1.mgz"]
+    commit(place, "sub-03", ["sourcedata/freesurfer/sub-03/mri/T1.mgz"], rehearsal=True)
+    with pytest.raises(BadInput, match="holds a rehearsal"):
+        derivatives.read("freesurfer", inside, rehearsal=False, above=above)
+
+
+def test_what_people_edit_counts_as_it_lies_in_units_that_are_done(place: Location) -> None:
+    commit(place, "sub-01", ["sub-01/mri/brainmask.mgz"])
+    commit(place, "sub-02", ["sub-02/mri/brainmask.mgz"], status="failed", reason="x")
+    fill(place, "sub-01/tmp/control.dat")
+    place.write("sub-01/mri/brainmask.mgz", b"edited by hand")
+    found = derivatives.read("freesurfer", place, rehearsal=False, edited=True)
+    assert [(entry.path, entry.size) for entry in found.entries] == [
+        ("sub-01/mri/brainmask.mgz", len(b"edited by hand")),
+        ("sub-01/tmp/control.dat", len("sub-01/tmp/control.dat")),
+    ]
+
+
+def test_a_unit_that_is_done_there_without_the_folder_is_said_so(place: Location) -> None:
+    commit(place, "sub-01", ["elsewhere/x"])
+    said = derivatives.lacking(
+        "x", binding("sub-{participant}"), [read(place)], Unit("sub-01", "01", None, ())
+    )
+    assert "sub-01 is done there, but left no such folder" in said
+
+
+def test_what_an_earlier_success_left_is_gathered_while_its_rerun_failed(place: Location) -> None:
+    kept = (Written("sub-01.html", 1, "0", "e"),)
+    part = derivatives.results(["*.html"], place, [receipt("sub-01", "k", status="failed", earlier=kept)])
+    assert [path for path, _ in part.files] == ["sub-01.html"]
+
+
+def test_the_group_stage_of_another_pipeline_is_not_replaced(place: Location) -> None:
+    done = receipt("sub-01", "k", manifest=(Written("sub-01.html", 1, "0", "e"),))
+    other = receipt("group", "k", pipeline="freesurfer-tables")
+    states = {"sub-01": UnitState(done), "group": UnitState(other)}
+    with pytest.raises(BadInput, match="gathered by freesurfer-tables; reports would replace them"):
+        group.due(template.load("reports"), place, states, rehearsal=False)
+
+
 def test_results_are_not_built_on_a_rehearsal(place: Location) -> None:
     commit(place, "sub-01", ["sub-01/x"], rehearsal=True)
     with pytest.raises(BadInput, match="holds a rehearsal"):
@@ -187,6 +236,31 @@ def test_a_participant_without_sessions_is_incomplete(longitudinal: Template, pl
     made = planned(longitudinal, place, extra=("sub-03/anat/sub-03_T1w.nii.gz",))
     (unit,) = [u for u in made.units if u.unit.name == "sub-03"]
     assert (unit.status, "sessions" in unit.reason) == ("incomplete", True)
+
+
+def test_a_participant_whose_sessions_all_lack_images_is_incomplete(
+    longitudinal: Template, place: Location
+) -> None:
+    extra = ("sub-03/anat/sub-03_T1w.nii.gz", "sub-03/ses-1/func/sub-03_ses-1_task-x_bold.nii.gz")
+    made = planned(longitudinal, place, extra=extra)
+    (unit,) = [u for u in made.units if u.unit.name == "sub-03"]
+    assert (unit.status, "T1w image" in unit.reason) == ("incomplete", True)
+
+
+def test_time_points_are_in_the_order_of_their_numbers(longitudinal: Template, place: Location) -> None:
+    extra = tuple(f"sub-03/ses-{n}/anat/sub-03_ses-{n}_T1w.nii.gz" for n in (10, 9, 1))
+    found = inputs(planned(longitudinal, place, extra=extra), "sub-03")
+    assert found["timepoints"] == ["sub-03_ses-1", "sub-03_ses-9", "sub-03_ses-10"]
+
+
+def test_a_session_that_failed_elsewhere_is_run_here_and_said(
+    longitudinal: Template, place: Location
+) -> None:
+    commit(place, "sub-01_ses-1", ["sub-01_ses-1/mri/aseg.mgz"])
+    commit(place, "sub-01_ses-2", ["sub-01_ses-2/x"], status="failed", reason="exit code 1")
+    made = planned(longitudinal, place, earlier=read(place))
+    (unit,) = [u for u in made.units if u.unit.name == "sub-01"]
+    assert f"sub-01_ses-2 failed there: exit code 1 ({place.url}); it is run here" in unit.reason
 
 
 def test_sessions_that_are_finished_elsewhere_are_reused(longitudinal: Template, place: Location) -> None:

@@ -362,6 +362,18 @@ def test_a_checking_pipeline_delivers_the_report_of_a_failed_unit(unit: Unit) ->
     unit.assert_true()
 
 
+def test_a_failure_without_results_replaces_no_success_even_where_results_are_always_delivered(
+    unit: Unit,
+) -> None:
+    unit.delivery["deliver"] = "always"
+    unit.made({"sub-01.html": "good", "sub-01/image": "good"}).stage()
+    unit.launched_again().exit_code = 125
+    receipt = unit.made({}).stage()
+    assert (receipt["status"], set(unit.derivatives())) == ("failed", {"sub-01.html", "sub-01/image"})
+    assert receipt["earlier"]["attempt"]
+    unit.assert_true()
+
+
 def test_a_file_that_takes_many_parts_arrives_whole(
     aws: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

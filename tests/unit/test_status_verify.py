@@ -149,6 +149,26 @@ def test_a_unit_that_an_earlier_run_left_cut_off_waits_until_its_turn_comes(outp
         assert told(output, a_run(output, planned("sub-01")))["sub-01"][0] == "waiting"
 
 
+def test_gathered_results_are_done_until_there_are_newer_ones(output: Location, tmp_path: Path) -> None:
+    def committed(unit: str, when: str) -> None:
+        path = f".neurocwl/units/{unit}/receipt.json"
+        receipt = json.loads(output.read(path) or b"")
+        output.write(path, json.dumps({**receipt, "committed": when}).encode())
+
+    run = a_run(output, planned("sub-01", "done"), planned("group"), run="r9")
+    assert told(output, run)["group"] == ("not-started", "no unit has results")
+    commit(output, tmp_path, "sub-01")
+    commit(output, tmp_path, "group")
+    committed("sub-01", "2026-01-01T10:00:00+00:00")
+    committed("group", "2026-01-01T11:00:00+00:00")
+    assert told(output, run)["group"] == ("done", "")
+    committed("sub-01", "2026-01-01T12:00:00+00:00")
+    assert told(output, run)["group"] == (
+        "not-started",
+        "results have changed since it ran: neurocwl group OUT",
+    )
+
+
 def test_a_run_whose_launcher_died_is_broken(output: Location) -> None:
     run = a_run(output, planned("sub-01"), status_="running")
     assert status.read(output, run).as_dict()["state"] == "broken"
