@@ -111,7 +111,15 @@ def latest(output: Location) -> Run:
     }
     if not ids:
         return _by_hand(output)
-    path = f"{RUNS}{max(ids)}/run.json"
+    return read(output, max(ids))
+
+
+def read(output: Location, run: str) -> Run:
+    """One run at an output.
+
+    Raises InfrastructureError for a run.json that is not there or cannot be read.
+    """
+    path = f"{RUNS}{run}/run.json"
     try:
         return Run(**json.loads(output.read(path) or b"{}"))
     except (ValueError, TypeError) as error:

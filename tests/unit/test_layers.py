@@ -15,18 +15,18 @@ PACKAGE = Path(neurocwl.__file__).parent
 
 # From the lowest: a module imports from layers below its own only (design: cli > launch, plan, ... > bids, s3, errors).
 LAYERS = (
-    {"errors", "assets", "batches", "globs", "__init__"},
-    {"bidsignore", "bidsnames", "cwlfile", "images", "containers", "s3server", "toil"},
+    {"errors", "assets", "batches", "globs", "nodes", "packing", "chart", "__init__"},
+    {"bidsignore", "bidsnames", "cwlfile", "prices", "images", "containers", "s3server", "toil"},
     {"bids"},
     {"filters", "s3", "validity", "validator"},
     {"storage", "template"},
     {"units", "workflow", "receipts"},
-    {"derivatives"},
+    {"derivatives", "duration", "liveprices"},
     {"parameters", "lease", "progress", "runs"},
-    {"preflight"},
+    {"preflight", "cost"},
     {"joborder", "machine", "licence", "status", "description"},
     {"plan", "verify", "group", "notify", "project", "sync"},
-    {"export", "show", "prepare", "superseded"},
+    {"export", "show", "prepare", "superseded", "estimate"},
     {"launch", "realdata"},
     {"demo"},
     {"commands"},
