@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 GIB = 1024  # MiB
-OS_DISK_MIB = 5 * GIB
+OS_DISK_MIB = 5e9 / (1 << 20)
 DISK_FRACTION = 0.05  # held back of every disk
 EVICTION_MIB = 100
 TYPE_MARGIN_MIB = 0.1 * GIB
