@@ -134,14 +134,12 @@ def options(work: Work, prices: Prices, most_nodes: int, spot: bool) -> tuple[Op
             volume = 0 if node.disk_gib else volume_gib(at_once, work.shape, IMAGE_GIB)
             per_hour = volume * prices.storage.volume_gb_month / HOURS_PER_MONTH
             dollars = [
-                None if price is None else packing.node_hours * (price + per_hour)
+                None if price is None else round(packing.node_hours * (price + per_hour), 6)
                 for price in (prices.on_demand.get(name), prices.spot.get(name))
             ]
             found.append(Option(name, packing, volume, *dollars))
     sizes = {name: node.vcpus for name, node in prices.nodes.items()}
-    return tuple(
-        sorted(found, key=lambda o: (round(o.dollars(spot), 6), o.packing.hours, sizes[o.node], o.node))
-    )
+    return tuple(sorted(found, key=lambda o: (o.dollars(spot), o.packing.hours, sizes[o.node], o.node)))
 
 
 def results_of(receipts: Sequence[Receipt], out_mib: int) -> Results:
