@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"neurocwl {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
+    nouns_of_dataset: list[argparse.ArgumentParser] = []
 
     for name, text in (
         ("launch", "run a pipeline over every unit of a dataset"),
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
         _noun(
             nouns, name, text, "project", "a folder with bin/, input/, output/ and src/, or any with images"
         )
+        nouns_of_dataset.extend(nouns.choices.values())
 
     _output_command(commands, "status", "what became of every unit", json=True).add_argument(
         "--watch", action="store_true", help="again every 5 seconds until the run ends"
@@ -62,6 +64,20 @@ def parser() -> argparse.ArgumentParser:
     logs = _output_command(commands, "logs", "the logs of a unit's last attempt")
     logs.add_argument("unit", metavar="UNIT", help="e.g. sub-01")
     logs.add_argument("--attempt", type=int, metavar="N", help="another attempt, 1 for the first")
+    origin = _output_command(
+        commands, "provenance", "what a run did, to what, by what: a Workflow Run RO-Crate (JSON-LD)"
+    )
+    origin.add_argument("--run", metavar="RUN", help="an earlier run [the last one that ran something]")
+    origin.add_argument(
+        "-o",
+        dest="destination",
+        type=Path,
+        metavar="DIR",
+        help="write the crate with the run's workflow, job orders and logs into a folder; data are never copied",
+    )
+    origin.add_argument(
+        "--agent", default="", metavar="NAME", help="who ran it, as the crate shall say [$NEUROCWL_AGENT]"
+    )
     _output_command(commands, "cancel", "stop the launch that writes to an output; what is done stays")
 
     group = _output_command(
@@ -79,18 +95,49 @@ def parser() -> argparse.ArgumentParser:
     pipelines = commands.add_parser(
         "pipelines", help="the pipelines there are", description="the pipelines there are", allow_abbrev=False
     )
-    pipelines.set_defaults(action="pipelines", parser=pipelines)
+    own = frozenset(flag for noun in nouns_of_dataset for flag in noun._option_string_actions)
+    pipelines.set_defaults(action="pipelines", parser=pipelines, own_options=own)
     pipelines.add_argument(
         "verb",
         nargs="?",
-        choices=("list", "show", "build", "export"),
+        choices=("list", "show", "build", "export", "image", "drift", "import"),
         default="list",
-        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed, for other engines",
+        help="show NAME: its parameters and needs; build NAME: write its dataset workflow from its tool; export DIR: all, packed and unpacked, for other engines; image NAME: build the image that its tool names from images/ beside jobs/; drift NAME: what its program's own argument parser and its CWL tool no longer agree on; import NAME --from SOURCE: a first tool and template out of a BIDS App's command line",
     )
     pipelines.add_argument("name", nargs="?", metavar="NAME|DIR")
     pipelines.add_argument(
         "--pipeline-dir", type=Path, metavar="DIR", help="a folder of your own with jobs/ and cwl/"
     )
+    drift = pipelines.add_argument_group("drift")
+    drift.add_argument(
+        "--version",
+        metavar="V",
+        help="the program's version: 1.2.3, 1.2.* for the newest 1.2, or latest [the one that the CWL tool names]",
+    )
+    drift.add_argument(
+        "--python",
+        metavar="PYTHON",
+        help="a Python that has the program, instead of an install that is thrown away (import as well)",
+    )
+    drift.add_argument("--json", action="store_true", help="as JSON: a stable, documented form")
+    importing = pipelines.add_argument_group("import")
+    importing.add_argument(
+        "--from",
+        dest="source",
+        metavar="SOURCE",
+        help="a Boutiques descriptor (FILE.json), an installed command, or MODULE:FUNCTION of its argparse parser",
+    )
+    importing.add_argument(
+        "--package",
+        nargs="+",
+        default=[],
+        metavar="REQUIREMENT",
+        help="packages to install for reading the parser, thrown away afterwards",
+    )
+    importing.add_argument("--image", metavar="IMAGE", help="the container image [the descriptor's]")
+    importing.add_argument("--entrypoint", action="store_true", help="the image's entry point is the program")
+    importing.add_argument("--rrid", metavar="RRID", help="the program's RRID, such as SCR_016216")
+    importing.add_argument("--replace", action="store_true", help="replace files that are there")
 
     demo = commands.add_parser(
         "demo",
@@ -222,6 +269,12 @@ def _s3_options(command: argparse.ArgumentParser) -> None:
         help="the dataset's bucket is requester pays: you pay for reading it",
     )
     group.add_argument("--profile", metavar="NAME", help="a profile of ~/.aws/config")
+    group.add_argument(
+        "--credentials",
+        type=Path,
+        metavar="FILE",
+        help="a credentials file as the AWS console gives it (CSV)",
+    )
     group.add_argument("--region", metavar="REGION", help="the region of the buckets")
 
 
@@ -265,6 +318,9 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
         default=[],
         metavar="UNIT=FAULT",
         help="in a rehearsal: fail, crash-late, missing-report, oom or hang",
+    )
+    group.add_argument(
+        "--encrypt", choices=("AES256",), help="have S3 encrypt what is delivered, with keys of its own"
     )
     group.add_argument(
         "--notify-slack",

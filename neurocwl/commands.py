@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         "status": _status,
         "verify": _verify,
         "logs": _logs,
+        "provenance": _provenance,
         "cancel": _cancel,
         "group": _group,
         "project-create": _project_create,
@@ -283,6 +284,19 @@ def _logs(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _provenance(arguments: argparse.Namespace) -> int:
+    from neurocwl import provenance
+
+    output = open_location(arguments.output, access(arguments))
+    run = runs.read(output, arguments.run) if arguments.run else provenance.latest(output)
+    agent = arguments.agent or os.environ.get("NEUROCWL_AGENT", "")
+    if arguments.destination:
+        print(provenance.copy(output, run, arguments.destination, agent))
+    else:
+        print(provenance.text(provenance.document(output, run, agent)).decode(), end="")
+    return 0
+
+
 def _cancel(arguments: argparse.Namespace) -> int:
     output = open_location(arguments.output, access(arguments))
     found = lease.cancel(output)
@@ -362,17 +376,23 @@ def _project_sync(arguments: argparse.Namespace) -> int:
 
 
 def _pipelines(arguments: argparse.Namespace) -> int:
-    from neurocwl import export
+    from neurocwl import export, standalone
 
-    if arguments.verb in ("show", "build", "export") and not arguments.name:
+    if arguments.verb != "list" and not arguments.name:
         raise BadInput(
             f"neurocwl pipelines {arguments.verb}: {'DIR' if arguments.verb == 'export' else 'NAME'} is missing"
         )
     if arguments.verb == "export":
-        for line in export.pipelines(Path(arguments.name), arguments.pipeline_dir):
+        for line in standalone.write(Path(arguments.name), arguments.pipeline_dir):
             print(line)
     elif arguments.verb == "build":
         print(export.build(template.load(arguments.name, arguments.pipeline_dir)))
+    elif arguments.verb == "import":
+        _import(arguments)
+    elif arguments.verb == "image":
+        export.image(template.load(arguments.name, arguments.pipeline_dir))
+    elif arguments.verb == "drift":
+        return _drift(arguments)
     elif arguments.verb == "show":
         show.pipeline(template.load(arguments.name, arguments.pipeline_dir))
     else:
@@ -380,6 +400,39 @@ def _pipelines(arguments: argparse.Namespace) -> int:
             [template.load(name, arguments.pipeline_dir) for name in template.names(arguments.pipeline_dir)]
         )
     return 0
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from neurocwl import importing
+
+    if not arguments.source:
+        raise BadInput("--from is missing: a Boutiques descriptor (FILE.json), a command, or MODULE:FUNCTION")
+    if not arguments.pipeline_dir:
+        raise BadInput("--pipeline-dir is missing: the folder for the new pipeline's files")
+    request = importing.Request(
+        name=arguments.name,
+        source=arguments.source,
+        folder=arguments.pipeline_dir,
+        image=arguments.image,
+        entrypoint=arguments.entrypoint,
+        rrid=arguments.rrid,
+        packages=tuple(arguments.package),
+        python=arguments.python,
+        replace=arguments.replace,
+    )
+    for line in importing.run(request, arguments.own_options):
+        print(line)
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    from neurocwl import drift
+
+    if arguments.python and arguments.version:
+        raise BadInput("--version and --python exclude each other: a Python has the version that it has")
+    chosen = template.load(arguments.name, arguments.pipeline_dir)
+    report = drift.report(chosen, arguments.version, arguments.python)
+    print(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) if arguments.json else str(report))
+    return 1 if report.breaking else 0
 
 
 def _demo(arguments: argparse.Namespace) -> int:

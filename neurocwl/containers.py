@@ -1,5 +1,6 @@
 """The containers of a run on this machine: which units run in them, and their end."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,10 +9,12 @@ from neurocwl import assets
 
 
 def labels(run: str, output: str) -> dict[str, str]:
-    """The labels that every container of a run carries."""
+    """The labels that every container of a run carries. One s3:// URL on two servers is two outputs."""
     import hashlib
 
-    return {"neurocwl.run": run, "neurocwl.output": hashlib.sha256(output.encode()).hexdigest()[:16]}
+    server = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    digest = hashlib.sha256(f"{server} {output}".encode()).hexdigest()
+    return {"neurocwl.run": run, "neurocwl.output": digest[:16]}
 
 
 def environment(run: str, output: str) -> dict[str, str]:

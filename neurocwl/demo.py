@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurocwl import template
 from neurocwl.errors import BadInput, InfrastructureError, NeurocwlError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ FOLDER = Path("neurocwl-demo")
 MARKER = ".neurocwl-demo"
 BUCKET, PREFIX = "lab", "ds"
 DATASET = f"s3://{BUCKET}/{PREFIX}"
-OUTPUT = f"s3://{BUCKET}/derivatives/nifti-check"
+DERIVATIVES = f"s3://{BUCKET}/derivatives"
 MOSAIC = "sub-01/figures/sub-01_T1w_mosaic.png"
 
 WITH_DOCKER = "NEUROCWL_WITH_DOCKER"
@@ -67,10 +68,12 @@ def run(folder: Path | None) -> int:
         _head(f"An S3 server on this machine, with the dataset at {DATASET}")
         _tell_server(server | reach, keep)
         _upload(dataset)
-        _commands(container=engine is not None)
+        pipeline = _pipeline()
+        output = f"{DERIVATIVES}/{pipeline}"
+        _commands(pipeline, output, container=engine is not None)
         _head("The derivatives, copied from S3")
-        derivatives = home / "derivatives" / "nifti-check"
-        _download(derivatives)
+        derivatives = home / "derivatives" / pipeline
+        _download(output, derivatives)
     _show(derivatives / MOSAIC)
     print(f"derivatives: {derivatives}")
     print(
@@ -152,18 +155,23 @@ def _upload(dataset: Path) -> None:
             s3.upload_file(str(file), BUCKET, f"{PREFIX}/{file.relative_to(dataset).as_posix()}")
 
 
-def _commands(*, container: bool) -> None:
-    launch = ["neurocwl", "launch", "dataset", DATASET, "--pipeline", "nifti-check", "--output", OUTPUT]
+def _pipeline() -> str:
+    """The pipeline that runs on a small machine: the one that checks images."""
+    return next(name for name in template.names() if template.load(name).findings)
+
+
+def _commands(pipeline: str, output: str, *, container: bool) -> None:
+    launch = ["neurocwl", "launch", "dataset", DATASET, "--pipeline", pipeline, "--output", output]
     if not container:
         launch.append("--no-container")
     elif own := os.environ.get(WITH_DOCKER):
         launch.insert(0, own)
-    _head("nifti-check on every participant, through Toil")
+    _head(f"{pipeline} on every participant, through Toil")
     _typed(launch)
     _head("What became of every participant")
-    _typed(["neurocwl", "status", OUTPUT])
+    _typed(["neurocwl", "status", output])
     _head("The derivatives on S3, byte for byte against their receipts")
-    _typed(["neurocwl", "verify", "--deep", OUTPUT])
+    _typed(["neurocwl", "verify", "--deep", output])
 
 
 def _typed(words: list[str]) -> None:
@@ -210,17 +218,17 @@ class DemoError(NeurocwlError):
         self.exit_code = code
 
 
-def _download(derivatives: Path) -> None:
+def _download(output: str, derivatives: Path) -> None:
     from neurocwl.s3 import Access
     from neurocwl.storage import open_location
 
-    output = open_location(OUTPUT, Access())
-    for entry in output.entries():
+    there = open_location(output, Access())
+    for entry in there.entries():
         if not entry.path.endswith("/"):
             file = derivatives / entry.path
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("wb") as copy:
-                copy.writelines(output.chunks(entry.path))
+                copy.writelines(there.chunks(entry.path))
 
 
 def _show(mosaic: Path) -> None:
@@ -232,7 +240,7 @@ def _show(mosaic: Path) -> None:
     from rich.console import Console
 
     if not mosaic.is_file():
-        raise InfrastructureError(f"the demo did not hold: nifti-check delivered no {mosaic}")
+        raise InfrastructureError(f"the demo did not hold: it delivered no {mosaic}")
     console = Console(width=None if sys.stdout.isatty() else 80, highlight=False)
     with Image.open(mosaic) as image:
         if console.is_terminal and console.color_system and not console.no_color:

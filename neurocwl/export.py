@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl import assets, cwlfile, images, template, workflow
+from neurocwl import assets, cwlfile, images, workflow
 from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
 from neurocwl.plan import READY, Plan, Request
@@ -138,24 +138,18 @@ def build(chosen: Template) -> Path:
     return file
 
 
+def image(chosen: Template) -> None:
+    """Build the image that a pipeline's tool names from images/NAME beside its jobs/."""
+    if chosen.image.startswith(images.PREFIX):
+        images.ensure(chosen.image)
+        return
+    name = chosen.image.rpartition("/")[2].partition(":")[0].partition("@")[0]
+    images.ensure_from(chosen.file.resolve().parent.parent / "images" / name, chosen.image)
+
+
 def built(chosen: Template) -> str:
     """The text of a pipeline's dataset workflow."""
     head = f"#!/usr/bin/env cwl-runner\n# Written by `neurocwl pipelines build {chosen.pipeline}` from its tool and its job template.\n"
-    return head + cwlfile.as_yaml(workflow.dataset_workflow(chosen))
-
-
-def pipelines(folder: Path, extra: Path | None) -> Iterator[str]:
-    """Write every pipeline's dataset workflow and tool, each standing alone; yields what was written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"pipelines export {folder}: {error.strerror}; name a folder") from error
-    for name in template.names(extra):
-        chosen = template.load(name, extra)
-        for suffix, document in (
-            ("dataset", workflow.dataset_workflow(chosen, inline=True)),
-            ("tool", workflow.standalone(chosen)),
-        ):
-            file = folder / f"{name}-{suffix}.cwl"
-            file.write_text(cwlfile.as_json(document), encoding="utf-8")
-            yield str(file)
+    # In a folder of the user's own stage-out is not beside the tool: the workflow holds a copy.
+    alone = not (chosen.tool_file.parent.parent / "tools" / "stage-out.cwl").is_file()
+    return head + cwlfile.as_yaml(workflow.dataset_workflow(chosen, inline=alone))

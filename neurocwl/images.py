@@ -102,6 +102,25 @@ def ensure(name_or_reference: str, *, say: Say = _say) -> str:
     return wanted
 
 
+def ensure_from(context: Path, tag: str, *, say: Say = _say) -> None:
+    """Make sure that an image is in the local engine as a folder with a Dockerfile has it.
+
+    Raises BadInput without the Dockerfile, InfrastructureError without an engine or when the build fails.
+    """
+    if not (context / "Dockerfile").is_file():
+        raise BadInput(
+            f"{context}/Dockerfile does not exist; write it, or fetch the image: docker pull {tag}"
+        )
+    if engine() is None:
+        raise InfrastructureError("No docker engine answers (docker version). Start it (dockerd).")
+    digest = context_digest(context)
+    with _one_at_a_time():
+        if _label(tag) != digest:
+            say(f"Building {tag} from {context}/Dockerfile")
+            build(context, tag, digest=digest, base=base_image(say=say))
+    say(f"{tag} is there")
+
+
 def pull(reference: str, *, say: Say = _say) -> None:
     """Fetch an image of another origin from its registry.
 

@@ -22,6 +22,7 @@ from neurocwl import (
     images,
     lease,
     machine,
+    provenance,
     runs,
     status,
     superseded,
@@ -29,7 +30,7 @@ from neurocwl import (
     workflow,
 )
 from neurocwl import group as grouping
-from neurocwl.errors import BadInput, InfrastructureError
+from neurocwl.errors import BadInput, InfrastructureError, NeurocwlError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
 from neurocwl.plan import READY, Plan, Request
 from neurocwl.progress import Display, display, throttled
@@ -119,8 +120,15 @@ def launch(
                 raise
             finally:
                 containers.end("neurocwl.run", run.run)
-                run = dataclasses.replace(run, status=stop.status, ended=runs.now(), message=stop.reason)
+                run = dataclasses.replace(
+                    run,
+                    status=stop.status,
+                    ended=runs.now(),
+                    message=stop.reason,
+                    images=_digests(request, means),
+                )
                 runs.write(output, run)
+                _write_crate(run, output, say)
             description.write(output, request.template, run, dataset.read(description.PATH))
             description.write_shared(output, read_states(output))
     finally:
@@ -162,8 +170,15 @@ def group(
                 raise
             finally:
                 containers.end("neurocwl.run", run.run)
-                run = dataclasses.replace(run, status=stop.status, ended=runs.now(), message=stop.reason)
+                run = dataclasses.replace(
+                    run,
+                    status=stop.status,
+                    ended=runs.now(),
+                    message=stop.reason,
+                    images=_digests(request, means),
+                )
                 runs.write(output, run)
+                _write_crate(run, output, say)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return status.read(output, run)
@@ -383,7 +398,27 @@ def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], o
         parameters=means.parameters,
         resources=asked,
         units=[*(unit.as_dict() for unit in plan.units), *_group_unit(request)],
+        versions=provenance.versions(),
     )
+
+
+def _digests(request: Request, means: Means) -> dict[str, str | None]:
+    """Every image of a pipeline and its group stage with its digest; those that never came here have none."""
+    if not means.container:
+        return {}
+    gathering = grouping.template_of(request.template)
+    own = request.template.image
+    found = {request.image if image == own else image for image in map(image_of, request.template.tools)}
+    found |= {image_of(tool) for tool in gathering.tools} if gathering else set()
+    return {image: images.digest(image) for image in sorted(found) if image}
+
+
+def _write_crate(run: Run, output: Location, say: Callable[[str], None]) -> None:
+    """Write the RO-Crate of a run; without one the results are no worse."""
+    try:
+        provenance.write(output, run, os.environ.get("NEUROCWL_AGENT", ""))
+    except NeurocwlError as error:
+        say(f"there is no RO-Crate of this run: {error}")
 
 
 def _group_unit(request: Request) -> list[dict[str, Any]]:
@@ -421,6 +456,7 @@ def _run_shards(
         resources=run.resources,
         stage_in=stage_in is not None,
         rehearsal=request.rehearsal,
+        encrypt=means.access.encryption,
     )
     text = cwlfile.as_json(document).encode()
     output.write(f"{home}workflow{suffix}.cwl", text)

@@ -65,7 +65,7 @@ def parameters_of(template: Template) -> dict[str, Parameter]:
 
 def _parameter(name: str, spec: Any, words: Sequence[str]) -> Parameter:
     spec = spec if isinstance(spec, Mapping) else {"type": spec}
-    kind, many, choices = _kind(spec["type"])
+    kind, many, choices = parameter_kind(spec["type"])
     return Parameter(
         name,
         kind,
@@ -76,13 +76,13 @@ def _parameter(name: str, spec: Any, words: Sequence[str]) -> Parameter:
     )
 
 
-def _kind(type_: Any) -> tuple[str, bool, tuple[str, ...]]:
+def parameter_kind(type_: Any) -> tuple[str, bool, tuple[str, ...]]:
     """(type name, whether a list, choices) of a CWL type, whether or not it may be null."""
     if isinstance(type_, list):
-        return _kind(next(t for t in type_ if t != "null"))
+        return parameter_kind(next(t for t in type_ if t != "null"))
     if isinstance(type_, Mapping):
         if type_["type"] == "array":
-            kind, _, choices = _kind(type_["items"])
+            kind, _, choices = parameter_kind(type_["items"])
             return kind, True, choices
         if type_["type"] == "enum":
             return (
@@ -285,7 +285,7 @@ def check(template: Template, values: Mapping[str, Any]) -> None:
         default = known[name].default if name in known else None
         value = values.get(name, default if counting_default else None)
         if wanted:
-            return wanted in value if isinstance(value, list) else value == wanted
+            return wanted in map(str, value if isinstance(value, list) else [value])
         return is_set(value) and (counting_default or value != default)
 
     def option(term: str) -> str:

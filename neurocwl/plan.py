@@ -36,7 +36,7 @@ class PlannedUnit:
         """The stable form of --json."""
         return {
             "unit": self.unit.name,
-            "participant": self.unit.participant,
+            "participant": self.unit.participant or None,
             "session": self.unit.session,
             "status": self.status,
             "reason": self.reason,

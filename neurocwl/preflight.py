@@ -62,7 +62,7 @@ def read(location: Location, pipeline_dir: Path | None) -> Preflight:
     report = template.load(pipeline, pipeline_dir).findings
     if report is None:
         raise BadInput(
-            f"--require-preflight {location.url}: {pipeline} wrote there, which reports no findings about images"
+            f"--require-preflight {location.url}: {pipeline} wrote there, which has no findings about images"
         )
     errors: dict[str, list[str]] = {}
     broken: dict[str, str] = {}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neurocwl import derivatives, parameters, plan, preflight, project, runs, template
+from neurocwl import credentials, derivatives, parameters, plan, preflight, project, runs, template
 from neurocwl.bids import Problem
 from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.filters import read_filter_file
@@ -38,12 +38,19 @@ class Prepared:
 
 
 def access(arguments: argparse.Namespace, *, dataset: bool = False) -> Access:
-    """How to reach the output, or the dataset, by a command's options."""
+    """How to reach the output, or the dataset, by a command's options.
+
+    Raises BadInput for a credentials file that cannot be used.
+    """
+    if arguments.credentials and arguments.profile:
+        raise BadInput(f"--credentials {arguments.credentials} and --profile {arguments.profile}: give one")
     return Access(
         sign=not (dataset and arguments.no_sign_request),
         requester_pays=dataset and arguments.request_payer,
         profile=arguments.profile,
         region=arguments.region,
+        encryption=None if dataset else getattr(arguments, "encrypt", None),
+        keys=credentials.read(arguments.credentials) if arguments.credentials else None,
     )
 
 
@@ -90,6 +97,8 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
         raise BadInput(f"--limit {arguments.limit}: must be 1 or more")
     location = open_location(arguments.dataset, theirs)
     output = open_location(arguments.output, ours) if arguments.output else None
+    if ours.encryption and isinstance(output, Folder):
+        raise BadInput(f"--encrypt {ours.encryption}: --output {output.url} is a folder; only S3 encrypts")
     there, here = _real(output) if output else "", _real(location)
     if output and here.startswith(there.rstrip("/") + "/"):
         raise BadInput(

@@ -38,6 +38,8 @@ class Run:
         default_factory=list
     )  # the plan of each: unit, status, reason, ...
     message: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)  # of the engines
+    images: Mapping[str, str | None] = field(default_factory=dict)  # every image that was used -> its digest
 
 
 def new_id() -> str:
@@ -86,17 +88,23 @@ def read_inputs(output: Location, run: str) -> dict[str, list[tuple[str, int, st
     """
     found: dict[str, list[tuple[str, int, str]]] = {}
     for entry in output.entries(f"{RUNS}{run}/"):
-        if not entry.path.rpartition("/")[2].startswith("inputs-"):
-            continue
-        try:
-            raw = json.loads(output.read(entry.path) or b"{}")
-            found |= {
-                unit: [(str(url), int(size), str(etag)) for url, size, etag in files]
-                for unit, files in raw.items()
-            }
-        except (ValueError, TypeError, AttributeError) as error:
-            raise InfrastructureError(f"{output.url}/{entry.path} is damaged ({error!r})") from error
+        name = entry.path.rpartition("/")[2]
+        if name.startswith("inputs-"):
+            found |= read_inputs_of(output, run, name)
     return found
+
+
+def read_inputs_of(output: Location, run: str, name: str) -> dict[str, list[tuple[str, int, str]]]:
+    """What each unit in one file of a run (inputs-*.json) was given; raises as read_inputs does."""
+    path = f"{RUNS}{run}/{name}"
+    try:
+        raw = json.loads(output.read(path) or b"{}")
+        return {
+            unit: [(str(url), int(size), str(etag)) for url, size, etag in files]
+            for unit, files in raw.items()
+        }
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InfrastructureError(f"{output.url}/{path} is damaged ({error!r})") from error
 
 
 def latest(output: Location) -> Run:
@@ -109,19 +117,20 @@ def latest(output: Location) -> Run:
         for entry in output.entries(RUNS)
         if entry.path.endswith("/run.json")
     }
-    if not ids:
-        return _by_hand(output)
-    return read(output, max(ids))
+    return read(output, max(ids)) if ids else _by_hand(output)
 
 
 def read(output: Location, run: str) -> Run:
-    """One run at an output.
+    """One run by its id.
 
-    Raises InfrastructureError for a run.json that is not there or cannot be read.
+    Raises BadInput when there is none, InfrastructureError for a run.json that cannot be read.
     """
     path = f"{RUNS}{run}/run.json"
+    found = output.read(path)
+    if found is None:
+        raise BadInput(f"--run {run}: there is no such run at {output.url}; they lie in {RUNS}")
     try:
-        return Run(**json.loads(output.read(path) or b"{}"))
+        return Run(**json.loads(found))
     except (ValueError, TypeError) as error:
         raise InfrastructureError(
             f"{output.url}/{path}: cannot be read ({error}); it is damaged or of another version of neurocwl"

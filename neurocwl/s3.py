@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus, urlsplit
 
 from neurocwl.bids import Entry
+from neurocwl.credentials import Keys
 from neurocwl.errors import BadInput, InfrastructureError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Access:
     profile: str | None = None
     region: str | None = None
     endpoint: str | None = None
+    keys: Keys | None = None
+    encryption: str | None = None  # of what is written: S3's name of it, such as AES256
 
     def environment(self) -> dict[str, str]:
         """The same as environment variables, for a process that runs elsewhere.
@@ -60,7 +63,14 @@ class Access:
         for variable, file in (("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")):
             if variable not in os.environ and os.path.exists(f"{home}/{file}"):
                 found[variable] = f"{home}/{file}"
-        return {name: value for name, value in found.items() if value}
+        # A session token of the caller's belongs to other keys, and an empty one is none.
+        tokens = {"AWS_SESSION_TOKEN": "", "AWS_SECURITY_TOKEN": ""}
+        keys = self.keys and {
+            "AWS_ACCESS_KEY_ID": self.keys.key_id,
+            "AWS_SECRET_ACCESS_KEY": self.keys.secret,
+            **tokens,
+        }
+        return {**{name: value for name, value in found.items() if value}, **(keys or {})}
 
 
 def client(access: Access) -> "S3Client":
@@ -81,7 +91,12 @@ def client(access: Access) -> "S3Client":
         signature_version="s3v4" if access.sign else UNSIGNED,
     )
     try:
-        session = boto3.Session(profile_name=access.profile, region_name=access.region)
+        session = boto3.Session(
+            profile_name=access.profile,
+            region_name=access.region,
+            aws_access_key_id=access.keys.key_id if access.keys else None,
+            aws_secret_access_key=access.keys.secret if access.keys else None,
+        )
         return session.client("s3", config=config, endpoint_url=access.endpoint)
     except ProfileNotFound as error:
         raise BadInput(f"--profile {access.profile}: {error}; see ~/.aws/config") from error

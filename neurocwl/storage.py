@@ -67,6 +67,7 @@ class S3Location:
         self.access = access
         self.client = s3.client(access)
         self._payer: Any = {"RequestPayer": "requester"} if access.requester_pays else {}
+        self._encrypted: Any = {"ServerSideEncryption": access.encryption} if access.encryption else {}
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -127,6 +128,7 @@ class S3Location:
                 Key=self.prefix + path,
                 Body=data,
                 ChecksumAlgorithm="SHA256",
+                **self._encrypted,
                 **self._payer,
             )
             return answer["ETag"].strip('"')
@@ -142,6 +144,7 @@ class S3Location:
                     Key=self.prefix + path,
                     Body=data,
                     ChecksumAlgorithm="SHA256",
+                    **self._encrypted,
                     **condition,
                 )
             except ClientError as error:

@@ -20,6 +20,7 @@ LABELS = ("participant", "session", "unit")
 # Names of a dataset workflow's own inputs and of what passes through the tool.
 RESERVED_INPUTS = frozenset({"output", "run", "units", "unit", "unit_context", "unit_output", "unit_run"})
 RESERVED_OUTPUTS = frozenset({"exit_code", "passed_context", "passed_output", "passed_run"})
+NOT_TEMPLATES = (".test", ".contract", ".schema")  # what else lies in jobs/
 BINDING_KINDS = (
     "dataset",
     "tree",
@@ -225,7 +226,7 @@ def folders(extra: Path | None = None) -> list[Path]:
 def names(extra: Path | None = None) -> list[str]:
     """The pipelines that can be run."""
     found = {file.stem for folder in folders(extra) if folder.is_dir() for file in folder.glob("*.yml")}
-    return sorted(name for name in found if name != "schema" and not name.endswith(".test"))
+    return sorted(name for name in found if name != "schema" and not name.endswith(NOT_TEMPLATES))
 
 
 def load(name: str, extra: Path | None = None) -> Template:

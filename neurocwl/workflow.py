@@ -37,6 +37,7 @@ def dataset_workflow(
     resources: Mapping[str, int] | None = None,
     stage_in: bool = False,
     rehearsal: bool = False,
+    encrypt: str | None = None,
 ) -> CWL:
     """The CWL of the scatter over units.
 
@@ -45,6 +46,7 @@ def dataset_workflow(
     resources: values of resource inputs and of the time limit, written into their hints as numbers: Toil
     runs stage-out in the tool's own worker only when it knows what the tool asks for beforehand.
     rehearsal: tell the stand-in of each unit what to rehearse.
+    encrypt: how S3 encrypts what stage-out writes.
     stage_in: a step before the tool brings its files, instead of the engine; see toolwrappers/stage_in.py.
     """
     tool = template.tool
@@ -99,7 +101,9 @@ def dataset_workflow(
                     "exit_code": "tool/exit_code",
                     "outputs": _merged(f"tool/{name}" for name in template.outputs),
                     "logs": _merged(f"tool/{name}" for name in template.logs),
-                    "delivery": {"default": template.delivery()},
+                    "delivery": {
+                        "default": {**template.delivery(), **({"encrypt": encrypt} if encrypt else {})}
+                    },
                 },
                 "out": ["receipt"],
             },
@@ -149,9 +153,13 @@ def dataset_workflow(
     }
 
 
-def standalone(template: Template) -> CWL:
-    """The tool itself with its scripts written into it."""
-    found: CWL = _included(template.tool, template.tool_file.parent)
+def standalone(file: Path) -> CWL:
+    """A tool, or a workflow with its tools, as one document: scripts are written into it."""
+    found: CWL = _included(tool_of(file), file.parent)
+    for step in found.get("steps", {}).values():
+        if isinstance(step["run"], str):
+            inner = standalone((file.parent / step["run"]).resolve())
+            step["run"] = {key: value for key, value in inner.items() if key not in HOISTED}
     return found
 
 
@@ -197,8 +205,11 @@ def _stage_in(template: Template) -> CWL:
     """The step that brings the unit's files: one output for each input of the tool."""
     outputs: CWL = {}
     for name in (*template.file_inputs, *template.result_inputs):
-        pattern = f"{name}/{FOLDER_OF.get(template.bind[name].kind, '*')}"
-        outputs[name] = {"type": _type(template.tool["inputs"][name]), "outputBinding": {"glob": pattern}}
+        pattern = FOLDER_OF.get(template.bind[name].kind, "*")
+        outputs[name] = {
+            "type": _type(template.tool["inputs"][name]),
+            "outputBinding": {"glob": f"staged/{name}/{pattern}"},
+        }
     return {
         "run": {**_step_tool("stage-in"), "outputs": outputs},
         "in": {"request": {"source": "unit", "valueFrom": "$(self.request)"}},

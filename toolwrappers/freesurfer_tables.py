@@ -1,6 +1,7 @@
 """Gathers the statistics of many FreeSurfer subjects into tables, one row for each subject.
 
-Usage: freesurfer_tables.py RESULTS OUT. RESULTS holds SUBJECT/stats/*.stats. Names and values are those of FreeSurfer's
+Usage: freesurfer_tables.py RESULTS OUT. RESULTS holds SUBJECT/stats/*.stats, and
+SUBJECT/scripts/recon-all.done of those that may have none. Names and values are those of FreeSurfer's
 own asegstats2table and aparcstats2table, but what is missing is n/a where they write 0.0, and a file that cannot be
 trusted is named in OUT/problems.tsv and left out. Templates of longitudinal runs (a base) get no row. Needs Python 3
 alone.
@@ -227,8 +228,9 @@ def parcellation(name: str, stats: Statistics) -> dict[str, dict[str, tuple[floa
 
 def gather(results: Path, out: Path) -> tuple[int, int, list[Problem]]:
     """Write all tables; returns how many subjects and tables there are, and what is wrong with the files."""
+    marks = ("*/stats/*.stats", "*/scripts/recon-all.done")
     folders = sorted(
-        {file.parent.parent for file in results.glob("*/stats/*.stats")}, key=lambda f: natural(f.name)
+        {file.parent.parent for mark in marks for file in results.glob(mark)}, key=lambda f: natural(f.name)
     )
     bases = {Subject.named(folder.name).base for folder in folders}
     subjects = [
@@ -236,11 +238,13 @@ def gather(results: Path, out: Path) -> tuple[int, int, list[Problem]]:
         for folder in folders
         if folder.name not in bases and not (folder / "base-tps").exists()
     ]
-    problems: list[Problem] = []
+    measured = [(subject, folder) for subject, folder in subjects if any(folder.glob("stats/*.stats"))]
+    without = [subject.folder for subject, folder in subjects if (subject, folder) not in measured]
+    problems = [Problem(name, MISSING, "no statistics: it has no row in any table") for name in without]
     written = 0
     for prefix, group in (
-        ("", [one for one in subjects if not one[0].base]),
-        ("long_", [one for one in subjects if one[0].base]),
+        ("", [one for one in measured if not one[0].base]),
+        ("long_", [one for one in measured if one[0].base]),
     ):
         names = {file.name for _, folder in group for file in (folder / "stats").glob("*.stats")}
         for file in sorted(name for name in names if not OTHER_TABLES.fullmatch(name)):
@@ -348,15 +352,16 @@ def natural(text: str) -> list[tuple[int, str]]:
 
 
 def main(results: Path, out: Path) -> int:
-    """Gather, and say what was found; 1 when there is nothing to gather."""
+    """Gather, and say what was found; 1 when there are no subjects, or statistics of which none can be used."""
     out.mkdir(parents=True, exist_ok=True)
     subjects, tables, problems = gather(results, out)
     for problem in problems:
         print(f"{problem.subject}: {problem.file}: {problem.problem}", file=sys.stderr)
     print(f"{subjects} subjects, {tables} tables, {len(problems)} problems (problems.tsv)")
-    if not tables:
-        print(f"{results}: no statistics that can be used (SUBJECT/stats/*.stats)", file=sys.stderr)
-    return 0 if tables else 1
+    if tables or (subjects and not any(results.glob("*/stats/*.stats"))):
+        return 0
+    print(f"{results}: no statistics that can be used (SUBJECT/stats/*.stats)", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -38,9 +38,9 @@ class Store(Protocol):
 
 
 class S3Store:
-    """An s3:// URL. Conditional writes use If-None-Match and If-Match."""
+    """An s3:// URL. Conditional writes use If-None-Match and If-Match. encrypt: AES256, or nothing."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, encrypt: str | None = None) -> None:
         import boto3
         import botocore.config
         import botocore.exceptions
@@ -48,6 +48,7 @@ class S3Store:
         self.ClientError = botocore.exceptions.ClientError
         self.bucket, _, self.prefix = url[len("s3://") :].partition("/")
         self.prefix = self.prefix.strip("/") + "/" if self.prefix.strip("/") else ""
+        self.encrypted: Any = {"ServerSideEncryption": encrypt} if encrypt else {}
         retries: Any = {"mode": "standard", "max_attempts": 10}
         self.s3 = boto3.client(
             "s3", config=botocore.config.Config(retries=retries, max_pool_connections=TRANSFERS)
@@ -64,7 +65,11 @@ class S3Store:
         if size <= SINGLE_PUT:
             with source.open("rb") as body:
                 answer = self.s3.put_object(
-                    Bucket=self.bucket, Key=key, Body=body, ChecksumSHA256=_base64(bytes.fromhex(sha256))
+                    Bucket=self.bucket,
+                    Key=key,
+                    Body=body,
+                    ChecksumSHA256=_base64(bytes.fromhex(sha256)),
+                    **self.encrypted,
                 )
             return str(answer["ETag"]).strip('"')
         from boto3.s3.transfer import TransferConfig
@@ -72,7 +77,11 @@ class S3Store:
         part = max(PART, -(-size // 10_000))
         in_parts = TransferConfig(multipart_threshold=SINGLE_PUT, multipart_chunksize=part, max_concurrency=4)
         self.s3.upload_file(
-            str(source), self.bucket, key, ExtraArgs={"ChecksumAlgorithm": "SHA256"}, Config=in_parts
+            str(source),
+            self.bucket,
+            key,
+            ExtraArgs={"ChecksumAlgorithm": "SHA256", **self.encrypted},
+            Config=in_parts,
         )
         arrived = self.s3.head_object(Bucket=self.bucket, Key=key)
         if arrived["ContentLength"] != size:
@@ -92,6 +101,7 @@ class S3Store:
                 Body=data,
                 ContentType="application/json",
                 ChecksumSHA256=_base64(hashlib.sha256(data).digest()),
+                **self.encrypted,
                 **condition,
             )
         except self.ClientError as error:
@@ -114,7 +124,12 @@ class S3Store:
         try:
             with source.open("rb") as body:
                 self.s3.put_object(
-                    Bucket=self.bucket, Key=self._key(path), Body=body, ChecksumSHA256=digest, IfNoneMatch="*"
+                    Bucket=self.bucket,
+                    Key=self._key(path),
+                    Body=body,
+                    ChecksumSHA256=digest,
+                    IfNoneMatch="*",
+                    **self.encrypted,
                 )
         except self.ClientError as error:
             if not self._lost(error):
@@ -300,10 +315,10 @@ def _base64(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def open_store(output: str, home: str) -> Store:
+def open_store(output: str, home: str, encrypt: str | None = None) -> Store:
     """The store behind an s3:// URL, a file:// URL or a path; `home`: the unit's own folder below it."""
     if output.startswith("s3://"):
-        return S3Store(output)
+        return S3Store(output, encrypt)
     if output.startswith("file://"):
         output = urllib.parse.unquote(urllib.parse.urlparse(output).path)
     return FolderStore(output, f"{home}/parts")

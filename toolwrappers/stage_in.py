@@ -3,7 +3,7 @@
 Toil reads the s3:// Files of a job order by itself, one after the other, signed, and never as requester
 pays. This step stands in where that does not do. Usage: stage_in.py REQUEST.json; the request holds
 `access` (sign, requester_pays) and `inputs`: CWL input -> {"folder": name or "", "files": [[location, path,
-size], ...]}, with an `access` of its own where it differs. Each file goes to INPUT/FOLDER/PATH. Runs without a container; needs boto3, as every Toil
+size], ...]}, with an `access` of its own where it differs. Each file goes to staged/INPUT/FOLDER/PATH. Runs without a container; needs boto3, as every Toil
 worker has it.
 """
 
@@ -83,9 +83,10 @@ def main() -> int:
     """Bring in what the request names."""
     worker_environment.adopt()
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    Path("staged").mkdir()
     count = total = 0
     for access, inputs in by_access(request):
-        files = wanted(inputs, Path.cwd())
+        files = wanted(inputs, Path.cwd() / "staged")
         s3 = client(access) if any(location.startswith("s3://") for location, _, _ in files) else None
         payer = {"RequestPayer": "requester"} if access["requester_pays"] else {}
         with concurrent.futures.ThreadPoolExecutor(TRANSFERS) as pool:

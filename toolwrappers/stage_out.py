@@ -203,7 +203,7 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
     """
     context = request["context"]
     attempt = judged(request)
-    store = open_store(request["output"], attempt.home)
+    store = open_store(request["output"], attempt.home, request["delivery"].get("encrypt"))
     before, tag = _receipt(store, attempt.home)
     staging = store.get(f"{attempt.home}/staging.json")
     interrupted = json.loads(staging[0]) if staging else {}

@@ -5,7 +5,7 @@ label: Gather the tables of many images into one
 doc: |
   Gathers the CSV and TSV tables that imagej-macro.cwl left for each image into one TSV of each kind, with the column
   image in front and a data dictionary beside it, and what became of every image into images.tsv. Columns that only
-  some tables have are kept, with n/a for the others.
+  some tables have are kept, with n/a for the others. Runs without a container.
 
 requirements:
   InitialWorkDirRequirement:
@@ -18,8 +18,6 @@ requirements:
             contents: {$include: ../../toolwrappers/collate_tables.py}
 
 hints:
-  DockerRequirement:
-    dockerPull: localhost/neurocwl/imagej:0.1.0
   SoftwareRequirement:
     packages:
       python:

@@ -11,7 +11,7 @@ doc: |
 requirements:
   InitialWorkDirRequirement:
     listing:
-      - {entryname: $(inputs.subject), entry: $(inputs.continue_from), writable: true}
+      - {entry: $(inputs.continue_from), writable: true}
   EnvVarRequirement:
     envDef:
       FS_LICENSE: $(inputs.fs_license.path)
@@ -56,10 +56,10 @@ inputs:
       on from an earlier one, which has them.
     inputBinding: {position: -4}
   continue_from:
-    type: Directory?
+    type: Directory[]?
     doc: |
-      The subject's folder as an earlier run left it, edited or not. It is copied. recon-all refuses one whose
-      run was cut off (scripts/IsRunning is in it): such a folder may be half written.
+      One folder, called as subject, as an earlier run left it, edited or not. It is copied. recon-all refuses one
+      whose run was cut off (scripts/IsRunning is in it): such a folder may be half written.
   fs_license:
     type: File
     doc: The FreeSurfer licence file. Free of charge from https://surfer.nmr.mgh.harvard.edu/registration.html.
@@ -100,6 +100,12 @@ inputs:
     type: File?
     doc: A file of expert options, one line for each of recon-all's commands that gets some.
     inputBinding: {prefix: -expert}
+  earlier_expert:
+    type: ["null", {type: enum, symbols: [use, clean, overwrite]}]
+    doc: |
+      What becomes of the expert options that the subject of continue_from was made with; without this, recon-all
+      refuses it. use them again, clean them away, or overwrite them by those of expert.
+    inputBinding: {prefix: -xopts-, separate: false}
 
   # Further images for the pial surface
   t2:

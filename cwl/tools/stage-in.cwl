@@ -35,9 +35,9 @@ stdout: stage-in.log
 
 outputs:
   staged:
-    type: Directory[]
+    type: Directory
     doc: A folder for each input.
-    outputBinding: {glob: "*/"}
+    outputBinding: {glob: staged}
   log:
     type: stdout
     doc: One line that says how much was brought.

@@ -516,7 +516,6 @@ steps:
                 - "group"
                 expect:
                 - "group/problems.tsv"
-                - "group/*_*.tsv"
                 forbid: []
                 shared: []
           out:

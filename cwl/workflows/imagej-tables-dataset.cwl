@@ -6,7 +6,7 @@ label: 'one table out of those of all images: every unit of a dataset'
 doc: |
   Gathers the CSV and TSV tables that imagej-macro.cwl left for each image into one TSV of each kind, with the column
   image in front and a data dictionary beside it, and what became of every image into images.tsv. Columns that only
-  some tables have are kept, with n/a for the others.
+  some tables have are kept, with n/a for the others. Runs without a container.
 
   Scatters over units; the outputs of each go to `output` as soon as it ends, and its receipt is written last. A unit that fails leaves the others alone: its receipt says why.
 requirements:
@@ -122,7 +122,7 @@ steps:
             doc: |
               Gathers the CSV and TSV tables that imagej-macro.cwl left for each image into one TSV of each kind, with the column
               image in front and a data dictionary beside it, and what became of every image into images.tsv. Columns that only
-              some tables have are kept, with n/a for the others.
+              some tables have are kept, with n/a for the others. Runs without a container.
             requirements:
               InitialWorkDirRequirement:
                 listing:
@@ -137,8 +137,6 @@ steps:
                 envDef:
                   NEUROCWL_UNIT: $(inputs.unit_context.unit)
             hints:
-              DockerRequirement:
-                dockerPull: localhost/neurocwl/imagej:0.1.0
               SoftwareRequirement:
                 packages:
                   python:

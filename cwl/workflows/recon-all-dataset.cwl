@@ -48,10 +48,10 @@ inputs:
               T1-weighted images of the subject. Several are registered to the first and averaged. None when the run goes
               on from an earlier one, which has them.
           continue_from:
-            type: Directory?
+            type: Directory[]?
             doc: |
-              The subject's folder as an earlier run left it, edited or not. It is copied. recon-all refuses one whose
-              run was cut off (scripts/IsRunning is in it): such a folder may be half written.
+              One folder, called as subject, as an earlier run left it, edited or not. It is copied. recon-all refuses one
+              whose run was cut off (scripts/IsRunning is in it): such a folder may be half written.
           t2:
             type: File?
             doc: A T2-weighted image of the subject.
@@ -111,6 +111,17 @@ inputs:
   expert:
     type: File?
     doc: A file of expert options, one line for each of recon-all's commands that gets some.
+  earlier_expert:
+    type:
+    - 'null'
+    - type: enum
+      symbols:
+      - use
+      - clean
+      - overwrite
+    doc: |
+      What becomes of the expert options that the subject of continue_from was made with; without this, recon-all
+      refuses it. use them again, clean them away, or overwrite them by those of expert.
   t2pial:
     type: boolean?
     doc: Refine the pial surface with a T2-weighted image.
@@ -278,6 +289,7 @@ steps:
       hemi: hemi
       parallel: parallel
       expert: expert
+      earlier_expert: earlier_expert
       t2pial: t2pial
       flairpial: flairpial
       hires: hires
@@ -358,7 +370,7 @@ steps:
                 - type: array
                   items: File
               continue_from:
-                type: Directory?
+                type: Directory[]?
               t2:
                 type: File?
               flair:
@@ -396,6 +408,14 @@ steps:
           type: boolean?
         expert:
           type: File?
+        earlier_expert:
+          type:
+          - 'null'
+          - type: enum
+            symbols:
+            - use
+            - clean
+            - overwrite
         t2pial:
           type: boolean?
         flairpial:
@@ -508,8 +528,7 @@ steps:
             requirements:
               InitialWorkDirRequirement:
                 listing:
-                - entryname: $(inputs.subject)
-                  entry: $(inputs.continue_from)
+                - entry: $(inputs.continue_from)
                   writable: true
               EnvVarRequirement:
                 envDef:
@@ -565,10 +584,10 @@ steps:
                 inputBinding:
                   position: -4
               continue_from:
-                type: Directory?
+                type: Directory[]?
                 doc: |
-                  The subject's folder as an earlier run left it, edited or not. It is copied. recon-all refuses one whose
-                  run was cut off (scripts/IsRunning is in it): such a folder may be half written.
+                  One folder, called as subject, as an earlier run left it, edited or not. It is copied. recon-all refuses one
+                  whose run was cut off (scripts/IsRunning is in it): such a folder may be half written.
               fs_license:
                 type: File
                 doc: The FreeSurfer licence file. Free of charge from 
@@ -633,6 +652,20 @@ steps:
                 doc: A file of expert options, one line for each of recon-all's commands that gets some.
                 inputBinding:
                   prefix: -expert
+              earlier_expert:
+                type:
+                - 'null'
+                - type: enum
+                  symbols:
+                  - use
+                  - clean
+                  - overwrite
+                doc: |
+                  What becomes of the expert options that the subject of continue_from was made with; without this, recon-all
+                  refuses it. use them again, clean them away, or overwrite them by those of expert.
+                inputBinding:
+                  prefix: -xopts-
+                  separate: false
               t2:
                 type: File?
                 doc: A T2-weighted image of the subject.
@@ -1203,6 +1236,7 @@ steps:
             hemi: hemi
             parallel: parallel
             expert: expert
+            earlier_expert: earlier_expert
             t2pial: t2pial
             flairpial: flairpial
             hires: hires

@@ -32,8 +32,10 @@ ORDER = [
 OURS = (
     "stage-in",
     "stage-out",
+    "s3-sink",
     "report-index",
     "freesurfer-tables",
+    "collate-tables",
 )  # run on the worker, without a container
 
 

@@ -155,17 +155,16 @@ def write_image(file: Path, voxels: Any) -> None:
 
 
 @pytest.fixture
-def containers_left() -> Callable[[], list[str]]:
-    """The neurocwl containers that run now."""
+def containers_left() -> Callable[[Path], list[str]]:
+    """The neurocwl containers that run now and work below a folder; other tests have theirs."""
 
-    def left() -> list[str]:
+    def docker(*words: str) -> str:
+        return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
+
+    def left(folder: Path) -> list[str]:
         assert shutil.which("docker")
-        found = subprocess.run(
-            ["docker", "ps", "-q", "--filter", "label=neurocwl.run"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return found.stdout.split()
+        running = docker("ps", "-q", "--filter", "label=neurocwl.run").split()
+        shown = "{{range .Mounts}}{{.Source}} {{end}}"
+        return [one for one in running if f"{folder}/" in docker("inspect", "--format", shown, one)]
 
     return left

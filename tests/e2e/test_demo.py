@@ -93,9 +93,9 @@ def test_the_derivatives_and_a_mosaic_lie_in_the_folder(demo: Demo) -> None:
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_nothing_runs_on(demo: Demo, containers_left: Callable[[], list[str]]) -> None:
+def test_nothing_runs_on(demo: Demo, containers_left: Callable[[Path], list[str]]) -> None:
     assert not answers(demo.port)
-    assert containers_left() == []
+    assert containers_left(demo.folder) == []
 
 
 @pytest.mark.docker

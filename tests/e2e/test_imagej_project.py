@@ -228,36 +228,23 @@ def test_slack_is_told_and_its_address_is_nowhere(story: Story) -> None:
     assert "s3cretOfAChannel" not in story.said["first"].err + story.said["first"].out
 
 
-def test_another_build_of_imagej_finds_the_same_in_a_local_project(story: Story) -> None:
-    output = str(story.lab.folder / "second-opinion")
-    words = ("--class-path", "/opt/prokaryote/prokaryote.jar", "--output", output)
-    done = story.lab.run("launch", "project", str(story.folder), *OPTIONS, *words)
-    assert done.code == 0, done.err
-    assert (Path(output) / "tables/nuclei.tsv").read_bytes() == story.tables["second"]
-
-
-def test_a_bids_dataset_of_microscopy(lab_of_all: Lab, engine: str) -> None:
-    root = lab_of_all.folder / "bids"
-    root.mkdir()
+def test_another_build_of_imagej_finds_the_same_in_a_local_bids_dataset(story: Story) -> None:
+    root = story.lab.folder / "bids"
+    (root / "code").mkdir(parents=True)
+    (root / "code/nuclei.ijm").write_bytes(MACRO.read_bytes())
     (root / "dataset_description.json").write_text(json.dumps({"Name": "m", "BIDSVersion": "1.10.0"}))
-    expected = {}
-    for label, tile in (("01", "section/0-0.png"), ("02", "section/2-1.png")):
-        name = f"sub-{label}/micr/sub-{label}_sample-A_stain-H_BF.png"
+    tiles = {"01": "section/0-0.png", "02": "section/2-1.png"}
+    names = {label: f"sub-{label}/micr/sub-{label}_sample-A_stain-H_BF.png" for label in tiles}
+    for label, name in names.items():
         (root / name).parent.mkdir(parents=True)
-        Image.fromarray(sections()[tile]).save(root / name)
-        expected[name] = areas(sections()[tile])
-    lab_of_all.upload(root, "bids")
-    words = (
-        "--pipeline",
-        "imagej",
-        "--macro",
-        str(MACRO),
-        "--output",
-        lab_of_all.url("bids/derivatives/imagej"),
+        Image.fromarray(sections()[tiles[label]]).save(root / name)
+    done = story.lab.run(
+        "launch", "project", str(root), *OPTIONS, "--class-path", "/opt/prokaryote/prokaryote.jar"
     )
-    done = lab_of_all.run("launch", "dataset", lab_of_all.url("bids"), *words, *OPTIONS)
     assert done.code == 0, done.err
-    assert areas_by_image(lab_of_all.read("bids/derivatives/imagej/tables/nuclei.tsv")) == expected
-    assert set(lab_of_all.keys("bids/derivatives/imagej/batches")) >= {
-        f"sub-{label}_batch-0/images.tsv" for label in ("01", "02")
-    }
+    output = root / "derivatives/imagej"
+    found = areas_by_image((output / "tables/nuclei.tsv").read_bytes())
+    first = areas_by_image(story.tables["second"])
+    assert found == {names[label]: first[tile] for label, tile in tiles.items()}
+    assert found == {names[label]: areas(sections()[tile]) for label, tile in tiles.items()}
+    assert {folder.name for folder in (output / "batches").iterdir()} == {"sub-01_batch-0", "sub-02_batch-0"}

@@ -66,7 +66,7 @@ def finish(lab: Lab) -> None:
 
 
 def test_ctrl_c_ends_everything_and_says_how_to_go_on(
-    lab: Lab, hanging: tuple[str, ...], containers_left: Callable[[], list[str]]
+    lab: Lab, hanging: tuple[str, ...], containers_left: Callable[[Path], list[str]]
 ) -> None:
     process = lab.start(*hanging)
     wait_for(lambda: two_are_done(lab))
@@ -81,14 +81,14 @@ def test_ctrl_c_ends_everything_and_says_how_to_go_on(
         "sub-02": "not-started",
         "sub-03": "done",
     }
-    assert containers_left() == []
+    assert containers_left(lab.folder) == []
     assert [child for child in children if child.is_running()] == []
     assert not list(lab.work.iterdir())
     finish(lab)
 
 
 def test_a_killed_launcher_takes_toil_along_and_the_next_launch_cleans_up(
-    lab: Lab, hanging: tuple[str, ...], containers_left: Callable[[], list[str]]
+    lab: Lab, hanging: tuple[str, ...], containers_left: Callable[[Path], list[str]]
 ) -> None:
     process = lab.start(*hanging)
     wait_for(lambda: two_are_done(lab))
@@ -107,7 +107,7 @@ def test_a_killed_launcher_takes_toil_along_and_the_next_launch_cleans_up(
     )
     assert lab.run("status", lab.url("out"), "--json").json["state"] == "broken"
     finish(lab)
-    assert containers_left() == []
+    assert containers_left(lab.folder) == []
 
 
 def test_a_killed_toil_leader_is_said_and_loses_nothing(lab: Lab, hanging: tuple[str, ...]) -> None:
@@ -126,7 +126,7 @@ def test_a_killed_toil_leader_is_said_and_loses_nothing(lab: Lab, hanging: tuple
 
 
 def test_cancel_stops_a_launch_from_elsewhere(
-    lab: Lab, hanging: tuple[str, ...], containers_left: Callable[[], list[str]]
+    lab: Lab, hanging: tuple[str, ...], containers_left: Callable[[Path], list[str]]
 ) -> None:
     process = lab.start(*hanging)
     wait_for(lambda: two_are_done(lab))
@@ -135,7 +135,7 @@ def test_cancel_stops_a_launch_from_elsewhere(
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert lab.run("status", lab.url("out"), "--json").json["state"] == "cancelled"
-    assert containers_left() == []
+    assert containers_left(lab.folder) == []
     assert "no launch" in lab.run("cancel", lab.url("out")).out
 
 

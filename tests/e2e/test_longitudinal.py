@@ -43,7 +43,7 @@ def test_sessions_template_and_sessions_anew_with_reuse_and_a_failure_in_the_mid
     assert not any(key.startswith("sub-01") for key in keys), "nothing of a failed participant counts"
     logs = lab.run("logs", out, "sub-01").out
     assert "sub-01_ses-2" in logs
-    assert "/logs/sub-01_ses-1" not in logs, "what recon-all had finished was not run again"
+    assert "/logs/sub-01_ses-1_recon-all." not in logs, "what recon-all had finished was not run again"
 
     told = launch("recon-all-longitudinal", *after)
     assert "finished earlier: sub-01_ses-1, sub-01_ses-2" in told, "nor what the failed attempt had finished"

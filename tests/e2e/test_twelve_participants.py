@@ -125,8 +125,8 @@ def test_toil_ran_each_units_delivery_in_the_worker_of_its_tool(launched: Launch
     assert text.count("Issued job 'CWLJob'") == 11, "one job per unit: the tool, with stage-out chained to it"
 
 
-def test_nothing_runs_on(launched: Launched, containers_left: Callable[[], list[str]]) -> None:
-    assert containers_left() == []
+def test_nothing_runs_on(launched: Launched, containers_left: Callable[[Path], list[str]]) -> None:
+    assert containers_left(launched.folder) == []
     assert not list(launched.work.iterdir())
 
 

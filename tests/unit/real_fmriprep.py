@@ -1,22 +1,17 @@
 """fMRIPrep's own command line parser, from a minimal install of fMRIPrep in the user's cache."""
 
 import json
-import os
 import subprocess
-import sys
-import venv
 from pathlib import Path
 from typing import Any
 
+from neurocwl import contract, pyenv, template
+from tests.environments import cached
 from tests.unit.cwl_command import CHECKOUT
 
-FMRIPREP = "25.2.7"
-NIWORKFLOWS = "1.14.5"
-# All that fMRIPrep's parser imports; the whole of its dependencies is several times as large.
-PARSER_NEEDS = (
-    *("nipype", "templateflow", "pybids", "psutil", "toml"),
-    *("pyyaml", "requests", "packaging", "acres", "attrs"),
-)
+TEMPLATE = template.load("fmriprep")
+CONTRACT = contract.load(TEMPLATE)
+FMRIPREP = contract.made_for(TEMPLATE, CONTRACT)
 
 
 class FmriprepParser:
@@ -60,15 +55,8 @@ class FmriprepParser:
 
 def parser_python() -> Path:
     """The Python that has fMRIPrep's minimal install; made at first, some 500 MB in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = cache / "neurocwl" / f"fmriprep-parser-{FMRIPREP}"
-    python = place / "bin" / "python"
-    if not (place / "complete").exists():
-        print(f"installing fMRIPrep's parser into {place}", file=sys.stderr)
-        venv.create(place, with_pip=True, clear=True)
-        pip = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-        subprocess.run([*pip, *PARSER_NEEDS], check=True)
-        themselves = [f"fmriprep=={FMRIPREP}", f"niworkflows=={NIWORKFLOWS}"]
-        subprocess.run([*pip, "--no-deps", *themselves], check=True)
-        (place / "complete").touch()
-    return python
+    place = cached(
+        f"fmriprep-parser-{FMRIPREP}",
+        lambda place: contract.install(CONTRACT, FMRIPREP, pyenv.create(place)),
+    )
+    return place / "bin" / "python"

@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import venv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.environments import python_with
 from tests.unit.cwl_command import CHECKOUT
 
 PACKAGES = ("m2g==0.3.0", "ndmg==0.2.1")
@@ -80,12 +80,4 @@ def environment(folder: Path, variables: Mapping[str, str] = os.environ) -> dict
 
 def packages() -> Path:
     """The environment that has both packages and nothing else; made at first, some MB in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    place = cache / "neurocwl" / "-".join(["neurodata", *PACKAGES]).replace("==", "-")
-    if not (place / "complete").exists():
-        print(f"installing m2g and ndmg into {place}", file=sys.stderr)
-        venv.create(place, with_pip=True, clear=True)
-        pip = [str(place / "bin/python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--no-deps", *PACKAGES], check=True)
-        (place / "complete").touch()
-    return place
+    return python_with(alone=PACKAGES).parent.parent

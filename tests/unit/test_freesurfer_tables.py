@@ -251,6 +251,23 @@ def test_tables_of_a_rehearsal_say_so(group: Group) -> None:
     assert "rehearsal" not in group.dictionary("lh_aparc_area")
 
 
+def test_a_subject_without_statistics_is_named_and_no_failure(group: Group) -> None:
+    done = group.results / "sub-01/scripts/recon-all.done"
+    done.parent.mkdir(parents=True)
+    done.write_text("SUBJECT sub-01\n")
+
+    assert group.gather().problems() == [("sub-01", "n/a", "no statistics: it has no row in any table")]
+    assert group.code == 0
+    assert [row["participant_id"] for row in group.add("sub-02", aseg=ASEG).gather().rows("aseg_volume")] == [
+        "sub-02"
+    ]
+
+
+def test_statistics_of_which_none_can_be_used_are_a_failure(group: Group) -> None:
+    assert group.add("sub-01", aseg="").gather().code == 1
+    assert len(group.problems()) == 1
+
+
 def test_nothing_to_gather_is_a_failure(group: Group) -> None:
     assert group.gather().code == 1
 

@@ -23,6 +23,7 @@ def test_every_dockerfile_is_an_image() -> None:
     assert images.names() == [
         "imagej",
         "nifti-check",
+        "nipype",
         "rehearsal-fmriprep",
         "rehearsal-m2g",
         "rehearsal-ndmg",

@@ -18,6 +18,7 @@ from neurocwl import assets, joborder, template
 from neurocwl.bids import Dataset
 from neurocwl.derivatives import Part
 from neurocwl.joborder import Common, Order, as_json, fingerprint, job_order, order, shards
+from neurocwl.parameters import parameters_of
 from neurocwl.storage import Folder
 from neurocwl.template import Template
 from neurocwl.units import Selection, Unit, select
@@ -233,6 +234,9 @@ def test_the_key_follows_the_content_of_a_file_and_not_its_place(try_: Template,
 # Other engines
 
 
+# Group pipelines have no units of a dataset; tests/e2e runs them.
+
+
 @pytest.mark.parametrize("name", template.names())
 def test_cwltool_takes_a_generated_order_with_the_committed_workflow(name: str, tmp_path: Path) -> None:
     chosen = template.load(name)
@@ -259,8 +263,8 @@ def test_cwltool_takes_a_generated_order_with_the_committed_workflow(name: str, 
             for unit in select(data, chosen, Selection(), {})
             if not unit.missing
         ]
-    macro = {chosen.macro: licence} if chosen.macro else {}
-    document = job_order(made, chosen, Common(str(tmp_path / "out"), "r1", macro, licence))
+    needed = {n: licence for n in parameters_of(chosen) if chosen.tool["inputs"][n]["type"] == "File"}
+    document = job_order(made, chosen, Common(str(tmp_path / "out"), "r1", needed, licence))
     (tmp_path / "order.json").write_bytes(as_json(document))
     assert all(
         Path(unquote(place.removeprefix("file://"))).is_file()

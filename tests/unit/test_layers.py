@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -10,24 +11,37 @@ from pathlib import Path
 import pytest
 
 import neurocwl
+from neurocwl import template
 
 PACKAGE = Path(neurocwl.__file__).parent
 
 # From the lowest: a module imports from layers below its own only (design: cli > launch, plan, ... > bids, s3, errors).
 LAYERS = (
     {"errors", "assets", "batches", "globs", "nodes", "packing", "chart", "__init__"},
-    {"bidsignore", "bidsnames", "cwlfile", "prices", "images", "containers", "s3server", "toil"},
-    {"bids"},
+    {
+        "bidsignore",
+        "bidsnames",
+        "credentials",
+        "cwlfile",
+        "images",
+        "containers",
+        "s3server",
+        "toil",
+        "cliparser",
+        "pyenv",
+        "prices",
+    },
+    {"bids", "boutiques"},
     {"filters", "s3", "validity", "validator"},
     {"storage", "template"},
-    {"units", "workflow", "receipts"},
+    {"units", "workflow", "receipts", "software"},
     {"derivatives", "duration", "liveprices"},
     {"parameters", "lease", "progress", "runs"},
-    {"preflight", "cost"},
-    {"joborder", "machine", "licence", "status", "description"},
-    {"plan", "verify", "group", "notify", "project", "sync"},
+    {"preflight", "contract", "cost"},
+    {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description", "rocrate"},
+    {"plan", "verify", "group", "notify", "project", "sync", "provenance"},
     {"export", "show", "prepare", "superseded", "estimate"},
-    {"launch", "realdata"},
+    {"launch", "realdata", "standalone", "importing"},
     {"demo"},
     {"commands"},
     {"cli"},
@@ -88,6 +102,25 @@ def test_nothing_heavy_is_imported_at_the_top_of_a_module(module: str) -> None:
 def test_toil_and_cwltool_are_never_imported_only_run(module: str) -> None:
     heads = {name.partition(".")[0] for name in imported(module, everywhere=True)}
     assert not heads & {"toil", "cwltool", "cwl_utils"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_pipeline_is_named_in_the_code(module: str) -> None:
+    """A pipeline is a tool, a workflow and a template; adding one touches no module."""
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text())
+    scopes = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docs = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, scopes)}
+    texts = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    named = [
+        text for text in texts - docs for name in template.names() if re.search(rf"\b{name}\b(?!_)", text)
+    ]
+    assert not [text for text in named if text not in ("reports",)], (
+        "a word that is no pipeline may be excepted"
+    )
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["launch", "dataset", "--help"]])

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from neurocwl import project, superseded, sync, template
-from neurocwl.bids import Problem
+from neurocwl import project, superseded, sync, template, workflow
+from neurocwl.bids import Entry, Problem
 from neurocwl.cli import main
 from neurocwl.errors import BadInput
+from neurocwl.joborder import order
 from neurocwl.plan import Plan
 from neurocwl.s3 import Access
 from neurocwl.storage import Location, open_location
+from neurocwl.units import Selection, select
 from tests.conftest import S3
 
 HERE = Access()
@@ -61,7 +63,7 @@ def test_create_refuses_a_file_in_the_way(tmp_path: Path) -> None:
 def test_the_images_of_input_are_planned_for_output(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = planned(capsys, str(lab))
     assert (found["dataset"], found["output"]) == (f"{lab}/input", f"{lab}/output")
-    assert [(u["unit"], u["participant"], u["files"]) for u in found["units"]] == [("batch-0", "", 2)]
+    assert [(u["unit"], u["participant"], u["files"]) for u in found["units"]] == [("batch-0", None, 2)]
 
 
 def test_without_input_any_folder_of_images_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,6 +152,18 @@ def test_the_macro_is_in_the_job_order_itself(
     (unit,) = order["units"]
     assert unit["images"]["basename"] == "files"
     assert [one["basename"] for one in unit["images"]["listing"]] == ["a.tif", "b"]
+
+
+def test_a_step_that_brings_the_images_keeps_their_paths(tmp_path: Path) -> None:
+    chosen = template.load("imagej")
+    found = project.index([Entry("a/1.tif", 1, "e"), Entry("b/1.tif", 1, "e")], chosen)
+    (unit,) = select(found, chosen, Selection(), {})
+    made = order(unit, chosen, (), lambda path: f"s3://b/{path}", {}, None, "mark")
+    asked = json.loads(made.record_for_stage_in({"sign": True, "requester_pays": True})["request"])
+    assert asked["inputs"]["images"]["folder"] == "files"
+    assert [row[1] for row in asked["inputs"]["images"]["files"]] == ["a/1.tif", "b/1.tif"]
+    steps = workflow.dataset_workflow(chosen, stage_in=True)["steps"]["per_unit"]["run"]["steps"]
+    assert steps["stage_in"]["run"]["outputs"]["images"]["outputBinding"] == {"glob": "staged/images/files"}
 
 
 def result(output: Path, batch: str, run: str, dataset: str) -> Problem:

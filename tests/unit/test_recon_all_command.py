@@ -60,7 +60,7 @@ def values(image: Path) -> dict[str, st.SearchStrategy[Any]]:
     return {
         "subject": subjects,
         "t1w": st.lists(file, min_size=1, max_size=3),
-        "continue_from": st.just(directory_object(image.parent / "earlier")),
+        "continue_from": st.just([directory_object(image.parent / "earlier")]),
         **dict.fromkeys(("t2", "flair", "expert", "xmask", "fs_license"), file),
         "custom_tal_atlas": st.just("3T18yoSchwartzReactN32_as_orig"),
         **{
@@ -190,7 +190,7 @@ def test_the_rules_of_the_job_template_name_inputs_and_their_values(recon_all_to
     "stage", ["autorecon2", "autorecon2-cp", "autorecon2-wm", "autorecon-pial", "qcache"]
 )
 def test_an_earlier_subject_goes_on_without_images(recon_all_tool: Tool, image: Path, stage: str) -> None:
-    inputs = {**least(image), "continue_from": directory_object(image.parent / "earlier"), "stage": stage}
+    inputs = {**least(image), "continue_from": [directory_object(image.parent / "earlier")], "stage": stage}
     del inputs["t1w"]
     assert [flag for flag, _ in parsed(recon_all_tool.command(inputs).argv)] == [
         "-sd",

@@ -1,12 +1,9 @@
 """What is refused before anything starts, and what `pipelines` writes and shows."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from neurocwl import template
 from neurocwl.cli import main
 from tests.e2e.conftest import write_dataset
 
@@ -58,21 +55,6 @@ def test_a_tool_whose_command_is_in_its_image_alone_needs_the_container(
     assert main([*words.split(), "--memory-mib", "512", "--tmp-mib", "1", "--out-mib", "1"]) == 2
     assert "needs the container" in capsys.readouterr().err
     assert not (here / "out").exists()
-
-
-def test_exported_pipelines_stand_alone_and_are_valid(here: Path) -> None:
-    assert main(["pipelines", "export", "exported"]) == 0
-    files = sorted((here / "exported").glob("*.cwl"))
-    assert {f.name for f in files} == {
-        f"{name}-{kind}.cwl" for name in template.names() for kind in ("dataset", "tool")
-    }
-    for file in files:
-        assert "$include" not in file.read_text()
-        program = str(Path(sys.executable).parent / "cwltool")
-        done = subprocess.run(
-            [program, "--validate", "--strict", str(file)], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
 
 
 def test_pipelines_show_names_every_parameter(capsys: pytest.CaptureFixture[str]) -> None:

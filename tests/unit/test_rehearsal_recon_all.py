@@ -207,7 +207,47 @@ def test_a_time_point_that_the_template_does_not_know_is_refused(machine: Machin
     machine.run("-base", "mean", "-tp", "t1", "-all")
 
     assert machine.run("-long", "t2", "mean", "-all") == 1
-    assert "t2 is no time point of mean" in machine.output
+    assert "t2 is not in " in machine.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-base", "t1", "-tp", "t1"],
+        ["-s", "mean", "-all"],
+        ["-s", "t1.long.mean", "-all"],
+        ["-long", "t1", "t2", "-all"],
+        ["-long", "t1.long.mean", "mean", "-all"],
+    ],
+)
+def test_a_run_under_the_name_of_another_kind_is_refused(machine: Machine, words: list[str]) -> None:
+    for name in ("t1", "t2"):
+        machine.run("-s", name, "-i", str(machine.t1w), "-autorecon1")
+    machine.run("-base", "mean", "-tp", "t1", "-autorecon1")
+
+    assert machine.run(*words) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ([], 1),
+        (["-xopts-use"], 0),
+        (["-xopts-clean"], 0),
+        (["-expert", "EXPERT"], 1),
+        (["-xopts-overwrite", "-expert", "EXPERT"], 0),
+    ],
+)
+def test_a_subject_with_expert_options_goes_on_when_told_what_becomes_of_them(
+    machine: Machine, words: list[str], status: int
+) -> None:
+    expert = machine.t1w.with_name("expert.opts")
+    expert.write_text("mri_em_register -p .5\n")
+    machine.run("-s", "sub-01", "-i", str(machine.t1w), "-autorecon1", "-expert", str(expert))
+
+    words = [word.replace("EXPERT", str(expert)) for word in words]
+    assert machine.run("-s", "sub-01", "-autorecon2", *words) == status
+    assert machine.has("sub-01/scripts/expert-options") is ("-xopts-clean" not in words)
 
 
 def test_the_numbers_of_a_template_come_from_the_images_of_its_time_points(machine: Machine) -> None:

@@ -375,6 +375,21 @@ def test_a_file_that_takes_many_parts_arrives_whole(
     unit.assert_true()
 
 
+def test_everything_is_encrypted_where_the_delivery_says_so(
+    aws: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = aws.bucket()
+    unit = Unit(tmp_path, f"s3://{bucket}").made({**OUTPUTS, "big": random.Random(1).randbytes(6 << 20)})
+    unit.delivery = {**unit.delivery, "encrypt": "AES256"}
+    monkeypatch.setattr(output_store, "SINGLE_PUT", 1 << 20)
+    monkeypatch.setattr(output_store, "PART", 5 << 20)
+    unit.stage()
+    s3 = aws.client()
+    heads = {path: s3.head_object(Bucket=bucket, Key=path) for path in unit.stored()}
+    assert "big" in heads
+    assert {head.get("ServerSideEncryption") for head in heads.values()} == {"AES256"}
+
+
 # Again
 
 
@@ -635,7 +650,7 @@ def test_whatever_attempts_came_before_the_last_one_tells_the_truth(
         unit.exit_code = exit_code
         with pytest.MonkeyPatch.context() as patch:
             Dying.dies_at = fate
-            patch.setattr(stage_out, "open_store", lambda output, home: Dying(output, f"{home}/parts"))
+            patch.setattr(stage_out, "open_store", lambda output, home, _: Dying(output, f"{home}/parts"))
             with contextlib.suppress(Killed):
                 unit.stage()
         unit.launched_again()

@@ -19,6 +19,7 @@ def test_the_shipped_pipelines_are_these() -> None:
         "m2g",
         "ndmg",
         "nifti-check",
+        "nipype",
         "recon-all",
         "recon-all-longitudinal",
         "reports",

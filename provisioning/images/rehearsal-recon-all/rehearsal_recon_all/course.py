@@ -19,6 +19,8 @@ from rehearsal_recon_all.line import VERSION, Line, RefusedError, check, parse
 ASKED_MEMORY = 2 << 30
 REMEMBERED = "scripts/rehearsal.digest"
 BASE_TPS = "base-tps"
+LONG = ".long."
+EXPERT = "scripts/expert-options"
 
 
 class FailedError(Exception):
@@ -61,21 +63,39 @@ def subjects_dir(line: Line) -> Path:
 
 
 def subject_name(line: Line, subjects: Path) -> str:
-    """The subject's folder; for -long the earlier runs that it builds on must be there."""
+    """The subject's folder; what -long and -base build on must be there, and be of the right kind."""
     if line.given("-long"):
         timepoint, base = line.values["-long"][-1]
-        for run in (timepoint, base):
-            if not (subjects / run).is_dir():
-                raise RefusedError(f"ERROR: cannot find {subjects / run}, which a longitudinal run needs")
-        if not line.given("-addtp") and timepoint not in timepoints_of(subjects / base):
-            raise RefusedError(f"ERROR: {timepoint} is no time point of {base} ({BASE_TPS}); see -addtp")
+        _check_long(timepoint, base, subjects, added=line.given("-addtp"))
         return f"{timepoint}.long.{base}"
     if line.given("-base"):
         for timepoint in line.all("-base-tp"):
             if not (subjects / timepoint).is_dir():
                 raise RefusedError(f"ERROR: cannot find timepoint {subjects / timepoint}")
-        return line.last("-base") or ""
-    return line.last("-subject") or ""
+    name = line.last("-base") or line.last("-subject") or ""
+    listed = (subjects / name / BASE_TPS).exists()
+    if LONG in name:
+        raise RefusedError(f"ERROR: {name}: a longitudinal time point is run by -long <tpNid> <templateid>")
+    if line.given("-base") and (subjects / name).exists() and not listed:
+        raise RefusedError(f"ERROR: -base {name} is an existing regular (cross sectional) run!")
+    if listed and not line.given("-base"):
+        raise RefusedError(f"ERROR: {name} is an existing base/template; pass -base and all -tp flags")
+    return name
+
+
+def _check_long(timepoint: str, base: str, subjects: Path, *, added: bool) -> None:
+    if LONG in timepoint or LONG in base:
+        raise RefusedError("ERROR: Detected '.long.' in a subject id!")
+    for run in (timepoint, base):
+        if not (subjects / run).is_dir():
+            raise RefusedError(f"ERROR: cannot find {subjects / run}, which a longitudinal run needs")
+    if not (subjects / base / BASE_TPS).is_file():
+        raise RefusedError(f"ERROR: file {subjects / base / BASE_TPS} does not exist!")
+    listed = timepoints_of(subjects / base)
+    if timepoint not in listed and not added:
+        raise RefusedError(f"ERROR: {timepoint} is not in {subjects / base / BASE_TPS}")
+    if base in listed:
+        raise RefusedError("ERROR: Template/base ID cannot be the same as a time point ID")
 
 
 def timepoints_of(base: Path) -> list[str]:
@@ -108,7 +128,24 @@ def prepare(line: Line, subjects: Path, home: Path) -> Path:
             (home / folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RefusedError(f"ERROR: could not make {home / folder}: {error}") from error
+    keep_expert_options(line, home)
     return running
+
+
+def keep_expert_options(line: Line, home: Path) -> None:
+    """Expert options stay with the subject; a later run must say what becomes of them."""
+    kept, given = home / EXPERT, line.last("-expert")
+    if kept.exists():
+        if not given and not line.given("-xopts-use", "-xopts-clean"):
+            raise RefusedError(
+                "ERROR: there is a pre-existing expert options file: give -xopts-use or -xopts-clean"
+            )
+        if given and not line.given("-xopts-overwrite"):
+            raise RefusedError("ERROR: there is a pre-existing expert options file: give -xopts-overwrite")
+    if line.given("-xopts-clean"):
+        kept.unlink(missing_ok=True)
+    if given:
+        kept.write_bytes(Path(given).read_bytes())
 
 
 def run(line: Line, home: Path, running: Path) -> int:
