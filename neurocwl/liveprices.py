@@ -30,7 +30,12 @@ def live(prices: Prices, access: Access) -> Prices:
 
     now = datetime.now(UTC)
     try:
-        session = boto3.Session(profile_name=access.profile, region_name=prices.region)
+        session = boto3.Session(
+            profile_name=access.profile,
+            region_name=prices.region,
+            aws_access_key_id=access.keys.key_id if access.keys else None,
+            aws_secret_access_key=access.keys.secret if access.keys else None,
+        )
         pricing: Any = session.client("pricing", region_name=PRICE_LIST_REGION)
         ec2: Any = session.client("ec2", region_name=prices.region)
         with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:

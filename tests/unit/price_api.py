@@ -1,7 +1,7 @@
 """A stand-in for two AWS APIs on loopback: pricing GetProducts and ec2 DescribeSpotPriceHistory.
 
-No emulator has the first, and moto answers the second with one invented price. It checks the filters that it is
-asked with, and no signature.
+No emulator has the first, and moto answers the second with one invented price. It checks the filters and the
+access key that it is asked with, and no signature.
 """
 
 import json
@@ -40,12 +40,13 @@ def history(offers: list[Offer], following: str) -> str:
 
 
 @contextmanager
-def answering(on_demand: Mapping[str, str], spot: list[Offer]) -> Iterator[str]:
-    """The address of a server that knows these prices; one offer per page."""
+def answering(on_demand: Mapping[str, str], spot: list[Offer], key: str = "") -> Iterator[str]:
+    """The address of a server that knows these prices, for requests with this access key; one offer per page."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            assert f"Credential={key}" in self.headers["Authorization"]
             if "GetProducts" in self.headers.get("X-Amz-Target", ""):
                 asked = {f["Field"]: f["Value"] for f in json.loads(body)["Filters"]}
                 assert set(asked) == FILTERS

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurocwl import cost, machine, template
@@ -42,6 +42,7 @@ def toil(**request: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("pipeline", ["fmriprep", "recon-all"])
+@settings(max_examples=50, deadline=None)  # each tries some ten thousand mixtures
 @given(units=st.integers(1, 400), region=st.sampled_from(["us-east-1", "eu-central-1", "ap-southeast-2"]))
 def test_one_node_type_is_within_15_percent_of_every_mixture_of_two(
     pipeline: str, units: int, region: str
@@ -52,6 +53,7 @@ def test_one_node_type_is_within_15_percent_of_every_mixture_of_two(
     assert ours.on_demand <= 1.15 * min(pairs(wanted, prices))
 
 
+@settings(deadline=None)
 @given(units=st.integers(1, 400))
 def test_no_other_node_type_is_cheaper(units: int) -> None:
     wanted, prices = work("m2g", units), snapshot("us-east-1")

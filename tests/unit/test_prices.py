@@ -1,11 +1,13 @@
 """Prices are those that AWS published, dated, and nothing is asked of AWS unless the user says so."""
 
+import runpy
 import socket
 from typing import Any
 
 import pytest
 
-from neurocwl import liveprices, prices
+from neurocwl import assets, liveprices, prices
+from neurocwl.credentials import Keys
 from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.s3 import Access
 from tests.unit.price_api import answering
@@ -64,6 +66,23 @@ def test_no_node_type_has_a_price_of_nothing_or_is_too_small_to_be_true() -> Non
         assert 1024 <= node.memory_mib / node.vcpus <= 16384
 
 
+@pytest.mark.parametrize(
+    ("found", "agreed"),
+    [
+        ([0.067, 0.063, 0.063, 0.067], 0.063),  # shared and dedicated tenancy
+        ([0.06299, 0.063, 0.0693], 0.06299),  # rounded differently
+        ([0.05, 0.063, 0.0631, 0.07], 0.063),  # one that nobody confirms
+        ([0.063, 0.0693], None),
+        ([], None),
+    ],
+)
+def test_a_family_s_price_is_the_lowest_on_which_two_sizes_agree(
+    found: list[float], agreed: float | None
+) -> None:
+    renew = runpy.run_path(str(assets.path("provisioning") / "prices" / "renew.py"))
+    assert renew["agreed"](found) == agreed
+
+
 def test_a_region_without_prices_is_refused_with_those_that_have_some() -> None:
     with pytest.raises(BadInput, match=r"--region mars-1: no prices; there are .*us-east-1"):
         prices.snapshot("mars-1")
@@ -91,6 +110,14 @@ def test_live_prices_are_on_demand_from_the_list_and_spot_from_the_cheapest_zone
     assert found.spot == {"m5.xlarge": 0.07, "r5.xlarge": 0.11}, "an older price of a zone does not count"
     assert found.date > "2026"
     assert found.source == "AWS Price List API, us-west-2"
+
+
+def test_live_prices_are_asked_for_with_the_keys_of_a_credentials_file(aws_at: Any) -> None:
+    wanted = prices.only(prices.snapshot("us-west-2"), ["m5.xlarge"])
+    with answering({"m5.xlarge": "0.2"}, SPOT, key="OFTHEFILE") as url:
+        aws_at(url)
+        found = liveprices.live(wanted, Access(keys=Keys("OFTHEFILE", "secret")))
+    assert found.on_demand == {"m5.xlarge": 0.2}
 
 
 def test_live_prices_without_an_answer_name_the_way_out(aws_at: Any) -> None:
