@@ -169,6 +169,7 @@ def _noun(nouns: "argparse._SubParsersAction[Parser]", verb: str, text: str, nam
     elif verb == "plan":
         noun.add_argument("--json", action="store_true", help="the plan as JSON: a stable, documented form")
         noun.add_argument("--validate", action="store_true", help="run the official BIDS validator as well")
+        _price_options(noun)
     else:
         noun.add_argument(
             "-o",
@@ -275,6 +276,27 @@ def _s3_options(command: argparse.ArgumentParser) -> None:
         help="a credentials file as the AWS console gives it (CSV)",
     )
     group.add_argument("--region", metavar="REGION", help="the region of the buckets")
+
+
+def _price_options(noun: argparse.ArgumentParser) -> None:
+    group = noun.add_argument_group("prices (of --region, else $AWS_REGION, else us-east-1)")
+    group.add_argument(
+        "--prices",
+        action="store_true",
+        help="what it would cost on AWS, by node type; nothing is asked of AWS",
+    )
+    group.add_argument("--node-types", metavar="A,B", help="only these, e.g. m5a.2xlarge,r5a.4xlarge")
+    group.add_argument("--spot", action="store_true", help="rank by spot prices instead of those on demand")
+    group.add_argument(
+        "--max-nodes", type=int, metavar="N", help="at most N nodes at once [10, as Toil's --maxNodes]"
+    )
+    group.add_argument(
+        "--hours-per-unit", type=float, metavar="H", help="what a unit takes, if you know better"
+    )
+    group.add_argument(
+        "--live-prices", action="store_true", help="ask AWS for today's prices instead of the dated table"
+    )
+    group.add_argument("--plot", type=Path, metavar="FILE.svg", help="hours against dollars as a picture")
 
 
 def _launch_options(noun: argparse.ArgumentParser) -> None:

@@ -8,13 +8,16 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurocwl import lease, plan, runs, show, status, superseded, template
 from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.plan import Plan
 from neurocwl.prepare import Prepared, access, parsed, prepare
 from neurocwl.storage import Folder, open_location
+
+if TYPE_CHECKING:
+    from neurocwl.cost import Estimate
 
 
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
@@ -42,8 +45,11 @@ def _plan(arguments: argparse.Namespace) -> int:
     arguments, chosen = parsed(arguments)
     prepared = prepare(arguments, chosen, need_output=False)
     report = _validated(arguments, prepared)
+    priced = _priced(arguments, prepared)
     if arguments.json:
         document = prepared.plan.as_dict()
+        if _wants_prices(arguments):
+            document["prices"] = priced.as_dict() if priced else None
         if report is not None:
             document["validator"] = report
         print(json.dumps(document, indent=1, ensure_ascii=False))
@@ -51,7 +57,54 @@ def _plan(arguments: argparse.Namespace) -> int:
         show.plan(prepared.plan)
         if report is not None:
             show.validator(report)
+        if priced:
+            show.prices(priced)
+        elif _wants_prices(arguments):
+            print("no price: nothing is to be run")
     return _strict(arguments, prepared.plan)
+
+
+def _wants_prices(arguments: argparse.Namespace) -> bool:
+    given = (arguments.node_types, arguments.max_nodes, arguments.hours_per_unit, arguments.plot)
+    asked = arguments.prices or arguments.spot or arguments.live_prices
+    return bool(asked) or any(value is not None for value in given)
+
+
+def _priced(arguments: argparse.Namespace, prepared: Prepared) -> "Estimate | None":
+    """What the plan would cost; a plot of it is written."""
+    if not _wants_prices(arguments):
+        return None
+    from neurocwl import chart, cost
+    from neurocwl import estimate as estimates
+
+    plot: Path | None = arguments.plot
+    if plot and (plot.suffix != ".svg" or not plot.absolute().parent.is_dir()):
+        raise BadInput(f"--plot {plot}: must be an .svg file in a folder that exists")
+    wish = estimates.Wish(
+        region=arguments.region
+        or os.environ.get("AWS_REGION")
+        or os.environ.get("AWS_DEFAULT_REGION")
+        or "us-east-1",
+        node_types=[name.strip() for name in (arguments.node_types or "").split(",") if name.strip()],
+        spot=arguments.spot,
+        most_nodes=cost.MOST_NODES if arguments.max_nodes is None else arguments.max_nodes,
+        hours=arguments.hours_per_unit,
+        live=arguments.live_prices,
+    )
+    found = estimates.estimate(
+        prepared.plan,
+        prepared.request.template,
+        prepared.parameters,
+        prepared.states,
+        prepared.output,
+        wish,
+        prepared.access,
+    )
+    if plot and found:
+        title = f"{prepared.plan.pipeline}, {found.work.units} units, {found.prices.region}, prices of {found.prices.date}"
+        points = [chart.Point(o.node, o.packing.hours, o.dollars(found.spot)) for o in found.options]
+        plot.write_text(chart.svg(title, points), encoding="utf-8")
+    return found
 
 
 def _validated(arguments: argparse.Namespace, prepared: Prepared) -> dict[str, Any] | None:

@@ -34,13 +34,10 @@ def here(work: Path) -> Machine:
     return Machine(len(os.sched_getaffinity(0)), memory // MIB, shutil.disk_usage(folder).free // MIB)
 
 
-def resources(
-    template: Template, parameters: Mapping[str, Any], machine: Machine, rehearsal: bool
-) -> tuple[dict[str, int], list[str]]:
-    """What each unit asks for on this machine, and what to tell the user about it.
+def asked(template: Template, parameters: Mapping[str, Any]) -> dict[str, int]:
+    """What each unit asks for, by the tool and the user.
 
-    More CPUs than there are become those that there are: the tool is slower, not wrong.
-    Raises BadInput when memory or disk cannot be had: less of them would end in failed units.
+    Raises BadInput for what nothing can be given of.
     """
     known = parameters_of(template)
     wanted: dict[str, int] = {
@@ -52,6 +49,18 @@ def resources(
         least = 0 if name == "time_limit" else 1  # 0: no limit
         if value < least:
             raise BadInput(f"--{name.replace('_', '-')} {value}: must be {least} or more")
+    return wanted
+
+
+def resources(
+    template: Template, parameters: Mapping[str, Any], machine: Machine, rehearsal: bool
+) -> tuple[dict[str, int], list[str]]:
+    """What each unit asks for on this machine, and what to tell the user about it.
+
+    More CPUs than there are become those that there are: the tool is slower, not wrong.
+    Raises BadInput when memory or disk cannot be had: less of them would end in failed units.
+    """
+    wanted = asked(template, parameters)
     if rehearsal:
         wanted |= {
             name: value for name, value in REHEARSAL.items() if name in wanted and name not in parameters

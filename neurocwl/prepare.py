@@ -46,6 +46,7 @@ class Prepared:
     access: Access  # of the output
     dataset_access: Access
     parameters: Mapping[str, Any]
+    states: Mapping[str, UnitState]  # of the output
 
 
 def access(arguments: argparse.Namespace, *, dataset: bool = False) -> Access:
@@ -163,7 +164,7 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     unknown = sorted(set(request.faults or {}) - {u.unit.name for u in made.units})
     if unknown:
         raise BadInput(f"--rehearse-fault {unknown[0]}: no such unit among the selected ones")
-    return Prepared(made, request, location, output, ours, theirs, values)
+    return Prepared(made, request, location, output, ours, theirs, values, states)
 
 
 def _nothing_in(url: str, arguments: argparse.Namespace, chosen: Template) -> str:

@@ -12,11 +12,13 @@ from neurocwl.template import Template
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from neurocwl.cost import Estimate
     from neurocwl.plan import Plan
     from neurocwl.status import Status
     from neurocwl.verify import Verification
 
 ROWS = 200  # of one table; more are summed up
+NODE_TYPES = 12  # of a price table
 COLOURS = {"done": "green", "failed": "red", "incomplete": "yellow", "cut-off": "red", "ready": "cyan"}
 
 
@@ -56,6 +58,46 @@ def plan(made: "Plan", *, brief: bool = False, stream: TextIO | None = None) -> 
     size = human(sum(u.order.size for u in ready))
     print(f"{made.pipeline}: {len(made.units)} units ({words}); {size} to read", file=out)
     problems(made.problems, out, limit=2 if brief else 5)
+
+
+def prices(found: "Estimate") -> None:
+    """Node types with their dollars and hours, the cheapest first, and all that the figures rest on."""
+    work, best, quick = found.work, found.cheapest, found.fastest
+    shown = list(found.options[:NODE_TYPES])
+    rows = [
+        (
+            option.node,
+            str(option.packing.nodes),
+            str(option.packing.at_once),
+            f"{option.packing.hours:.1f}",
+            _dollars(option.on_demand),
+            _dollars(option.spot),
+        )
+        for option in (shown if quick in shown else [*shown, quick])
+    ]
+    _table(sys.stdout, ("node type", "nodes", "units on each", "hours", "on demand", "spot"), rows, {})
+    market = "spot" if found.spot else "on demand"
+    cheapest, fastest = best.dollars(found.spot), quick.dollars(found.spot)
+    print(
+        f"{work.units} units for {_dollars(cheapest)} {market} on {best.node} ({_dollars(cheapest / work.units)} per unit), "
+        f"in {best.packing.hours:.1f} h; fastest: {quick.packing.hours:.1f} h for {_dollars(fastest)} on {quick.node}"
+    )
+    for line in found.lines:
+        print(f"  {line.what}: {_dollars(line.dollars)} ({line.how})")
+    shape = work.shape
+    print(f"  hours per unit: {work.duration.hours:.2f} ({work.duration.source})")
+    print(
+        f"  a unit asks for {shape.cpus} CPUs, {shape.memory_mib} MiB of memory, {shape.disk_mib} MiB of disk; "
+        f"at most {found.most_nodes} nodes at once (--max-nodes)"
+    )
+    print(f"  prices of {found.prices.date}, {found.prices.region}: {found.prices.source}")
+    print(f"  spot: {found.prices.spot_source}")
+
+
+def _dollars(amount: float | None) -> str:
+    if amount is None:
+        return "-"
+    return f"${amount:,.2f}" if amount >= 10 or amount == 0 else f"${amount:.4f}"
 
 
 def problems(found: Sequence[Problem], out: TextIO, limit: int) -> None:

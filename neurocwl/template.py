@@ -27,6 +27,18 @@ FOLDER_OF: Mapping[str, str] = {"dataset": DATASET_FOLDER, "tree": "files"}
 
 
 @dataclass(frozen=True, slots=True)
+class Hours:
+    """How long a part of the work takes one unit; parallel is the fraction that more CPUs make shorter."""
+
+    value: float
+    cpus: int
+    source: str
+    parallel: float = 0.0
+    most: int | None = None  # CPUs past which nothing is gained
+    unless: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """A pipeline: its CWL tool and how a dataset fills it."""
 
@@ -56,6 +68,7 @@ class Template:
     batch_size: int = 0  # images, for unit batch
     macro: str | None = None  # the CWL input that a project's own macro fills
     findings: str | None = None  # path of a report on the images, for preflight
+    hours: tuple[Hours, ...] = ()
     rehearsal: str | None = None
 
     @property
@@ -216,6 +229,7 @@ def read(file: Path) -> Template:
         batch_size=raw.get("batch_size", 0),
         macro=raw.get("macro"),
         findings=raw.get("findings"),
+        hours=tuple(Hours(**hours) for hours in raw.get("hours", [])),
         rehearsal=raw.get("rehearsal"),
     )
     problems = list(_misfits(template))
@@ -329,6 +343,7 @@ def _misfits(template: Template) -> Iterator[str]:
     terms = [term for rule in template.rules for term in (*rule.exclusive, *rule.needs, rule.option) if term]
     used |= {term.partition("=")[0] for term in terms}  # a term is an input, or input=value
     used |= {name for r in template.requires for name in (r.unless, r.when) if name}
+    used |= {hours.unless for hours in template.hours if hours.unless}
     used |= {name for b in template.bind.values() for name in (b.unless, b.when, b.reuse) if name}
     for name in sorted(used - set(inputs)):
         yield f"{name!r} is not an input of {template.tool_file.name}"
@@ -336,6 +351,9 @@ def _misfits(template: Template) -> Iterator[str]:
         yield f"{name!r} is not an output of {template.tool_file.name}"
     for name in sorted(RESERVED_INPUTS & set(inputs) | RESERVED_OUTPUTS & set(outputs)):
         yield f"{template.tool_file.name} calls something {name!r}, as the dataset workflow does: rename it"
+    for hours in template.hours:
+        if hours.value <= 0 or hours.cpus < 1 or not 0 <= hours.parallel <= 1 or (hours.most or 1) < 1:
+            yield f"hours {hours.value} with {hours.cpus} CPUs: value and CPUs are above 0, parallel is from 0 to 1"
     yield from _kind_misfits(template)
     yield from _beside_misfits(template)
     filters = [

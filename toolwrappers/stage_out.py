@@ -193,6 +193,7 @@ class Attempt:
     own: list[Item]
     shared: list[Item]
     logs: list[Item]
+    seconds: int | None = None  # that the unit took so far
 
 
 def stage_out(request: dict[str, Any]) -> dict[str, Any]:
@@ -268,7 +269,9 @@ def judged(request: dict[str, Any]) -> Attempt:
         shared = []
         own = [Item(i.source, f"{home}/attempts/{id_}/outputs/{i.path}") for i in items]
     logs = apart(collect(request["logs"], [f"{home}/attempts/{id_}/logs"] * len(request["logs"])))
-    return Attempt(id_, home, status, reason, delivered, own, shared, logs)
+    return Attempt(
+        id_, home, status, reason, delivered, own, shared, logs, worker_environment.seconds_since_start()
+    )
 
 
 def apart(logs: list[Item]) -> list[Item]:
@@ -315,6 +318,8 @@ def receipt_of(
     context = request["context"]
     verdict = {"status": attempt.status, "exit_code": worst(request["exit_code"]), "reason": attempt.reason}
     this_one = {"attempt": attempt.id, "run": request["run"], **verdict, "logs": logs}
+    if attempt.seconds is not None:
+        this_one["seconds"] = attempt.seconds
     return {
         "receipt": RECEIPT_FORMAT,
         "unit": context["unit"],

@@ -7,7 +7,28 @@ import re
 from pathlib import Path
 
 REACHES_S3 = re.compile(r"AWS_\w+|\w+_PROXY|\w+_proxy|SSL_CERT_FILE|REQUESTS_CA_BUNDLE")
+WORKER = re.compile(rb"_toil_(worker|contained_executor)\b")
 GENERATIONS = 8
+
+
+def seconds_since_start() -> int | None:
+    """How long the Toil worker above this step has run; None where there is none.
+
+    Tool and stage-out are one chain in one worker, so that this is what the unit took, its downloads included.
+    Source: proc(5); /proc/PID/stat counts a process's start in ticks since the machine's.
+    """
+    parent, begun = os.getppid(), None
+    for _ in range(GENERATIONS):
+        try:
+            words = Path(f"/proc/{parent}/cmdline").read_bytes()
+            stat = Path(f"/proc/{parent}/stat").read_text().rpartition(")")[2].split()
+            now = float(Path("/proc/uptime").read_text().split()[0])
+        except (OSError, ValueError):
+            break
+        if WORKER.search(words):
+            begun = now - int(stat[19]) / os.sysconf("SC_CLK_TCK")
+        parent = int(stat[1])
+    return None if begun is None else round(begun)
 
 
 def adopt() -> None:

@@ -17,7 +17,7 @@ PACKAGE = Path(neurocwl.__file__).parent
 
 # From the lowest: a module imports from layers below its own only (design: cli > launch, plan, ... > bids, s3, errors).
 LAYERS = (
-    {"errors", "assets", "batches", "globs", "stop", "__init__"},
+    {"errors", "assets", "batches", "globs", "stop", "nodes", "packing", "chart", "__init__"},
     {
         "bidsignore",
         "bidsnames",
@@ -29,17 +29,18 @@ LAYERS = (
         "toil",
         "cliparser",
         "pyenv",
+        "prices",
     },
     {"bids", "boutiques", "binding"},
     {"filters", "s3", "validity", "validator"},
     {"storage", "template"},
     {"units", "workflow", "receipts", "software"},
-    {"derivatives"},
+    {"derivatives", "duration", "liveprices"},
     {"parameters", "lease", "progress", "runs"},
-    {"preflight", "contract", "taskkey", "installed"},
+    {"preflight", "contract", "taskkey", "installed", "cost"},
     {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description", "rocrate"},
     {"plan", "verify", "group", "notify", "project", "sync", "provenance"},
-    {"export", "show", "prepare", "superseded", "leaders"},
+    {"export", "show", "prepare", "superseded", "leaders", "estimate"},
     {"launch", "realdata", "standalone", "importing"},
     {"demo"},
     {"commands"},

@@ -24,6 +24,28 @@ def adopted(*ancestors: dict[str, str]) -> dict[str, str]:
     return found
 
 
+def said_by_a_step_below(program: Path, seconds: float) -> str:
+    """What a step says of the time since its worker began, which first did something else for so long."""
+    step = [
+        sys.executable,
+        "-c",
+        "import worker_environment; print(worker_environment.seconds_since_start())",
+    ]
+    work = f"import subprocess, time\ntime.sleep({seconds})\nsubprocess.run({step!r}, check=True)\n"
+    program.write_text(work)
+    environment = {**os.environ, "PYTHONPATH": str(WRAPPERS)}
+    command = [sys.executable, str(program)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_unit_took_as_long_as_the_toil_worker_above_its_step_has_run(tmp_path: Path) -> None:
+    assert int(said_by_a_step_below(tmp_path / "_toil_worker", 2)) >= 2
+
+
+def test_without_a_toil_worker_nobody_knows_how_long_a_unit_took(tmp_path: Path) -> None:
+    assert said_by_a_step_below(tmp_path / "another_worker", 0) == "None"
+
+
 def test_keys_region_proxies_and_home_come_from_the_worker() -> None:
     worker = {
         "AWS_ACCESS_KEY_ID": "k",
