@@ -74,6 +74,37 @@ def test_without_input_any_folder_of_images_does(tmp_path: Path, capsys: pytest.
     assert [u["files"] for u in found["units"]] == [1]
 
 
+def test_what_lies_in_input_is_an_image_whatever_its_folder_is_called(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(lab, *(f"input/{name}/1.png" for name in ("bin", "output", "src", "code", "derivatives")))
+    assert [unit["files"] for unit in planned(capsys, str(lab))["units"]] == [7]
+
+
+def told(found: dict[str, Any]) -> dict[tuple[str, str], str]:
+    return {(one["code"], one["path"]): one["message"] for one in found["problems"]}
+
+
+def test_files_that_are_left_out_are_counted(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(lab / "input", "a.CZI", "b/b.czi", "README", ".cache/1.tif")
+    problems = told(planned(capsys, str(lab)))
+    assert set(problems) == {
+        ("NOT_AN_IMAGE", "*.czi"),
+        ("NOT_AN_IMAGE", "*.txt"),
+        ("NOT_AN_IMAGE", "*"),
+        ("HIDDEN_FILE", "*.tif"),
+    }
+    assert problems["NOT_AN_IMAGE", "*.czi"].startswith("2 left out, the first is a.CZI: imagej takes .tif, ")
+    assert problems["HIDDEN_FILE", "*.tif"].startswith("2 left out, the first is .cache/1.tif: ")
+
+
+def test_images_among_scripts_are_left_out_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, "plate/1.png", "output/old.png", "derivatives/d.png", "src/m.ijm", "bin/icon.png")
+    assert list(told(planned(capsys, str(tmp_path)))) == [("NOT_INPUT", "bin/*.png")]
+
+
 def test_batches_have_the_size_asked_for(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(lab / "input", *(f"{number}.tif" for number in range(40)))
     sizes = [unit["files"] for unit in planned(capsys, str(lab), "--batch-size", "5")["units"]]
@@ -121,7 +152,8 @@ def test_what_cannot_be_used_is_refused_with_the_fix(lab: Path, capsys: pytest.C
 
     assert "--batch-size 0: must be 1 or more" in said("--batch-size", "0")
     assert "takes participants of a BIDS dataset" in said("--pipeline", "nifti-check")
-    assert "lies among the raw data" in said("--output", f"{lab}/input/out")
+    for place in ("out", "derivatives/imagej"):
+        assert "lies among the raw data" in said("--output", f"{lab}/input/{place}")
     write(lab, "src/other.ijm")
     assert "several macros (bin/count.ijm, src/other.ijm); choose one with --macro" in said()
     shutil.rmtree(lab / "src")
@@ -157,7 +189,7 @@ def test_the_macro_is_in_the_job_order_itself(
 
 def test_a_step_that_brings_the_images_keeps_their_paths(tmp_path: Path) -> None:
     chosen = template.load("imagej")
-    found = project.index([Entry("a/1.tif", 1, "e"), Entry("b/1.tif", 1, "e")], chosen)
+    found = project.index([Entry("a/1.tif", 1, "e"), Entry("b/1.tif", 1, "e")], chosen, layout=False)
     (unit,) = select(found, chosen, Selection(), {})
     made = order(unit, chosen, (), lambda path: f"s3://b/{path}", {}, None, "mark")
     asked = json.loads(made.record_for_stage_in({"sign": True, "requester_pays": True})["request"])
@@ -185,7 +217,9 @@ def plan_of(output: Location, *paths: str, dataset: str = "/lab/input") -> Plan:
     """The plan of a project with these images, or of a BIDS dataset with them."""
     chosen = template.load("imagej")
     entries = [Entry(path, 1, "e") for path in paths]
-    found = bids.index(entries) if paths[0].startswith("sub-") else project.index(entries, chosen)
+    found = (
+        bids.index(entries) if paths[0].startswith("sub-") else project.index(entries, chosen, layout=True)
+    )
     request = Request(chosen, Selection(), {}, chosen.image)
     return make(found, open_location(dataset, HERE), output, request, read_states(output))
 
