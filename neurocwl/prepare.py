@@ -148,7 +148,7 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
     entries = plan.entries_of(location)
     problems: list[Problem] = []
     if arguments.noun == "project" and not project.is_bids(entries):
-        dataset = project.index(entries, chosen)
+        dataset = project.index(entries, chosen, layout=not arguments.own_input)
     else:
         ignored = _text(location, ".bidsignore") or ""
         dataset = index(entries, bidsignore=ignored, participants_tsv=_text(location, "participants.tsv"))

@@ -1,6 +1,7 @@
 """Image processing projects: a folder, or a prefix, with bin/, input/, output/ and src/; or images below any prefix."""
 
 import argparse
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from neurocwl.storage import Location
 from neurocwl.template import BATCH, Template
 
 INPUT, OUTPUT, SCRIPTS = "input", "output", ("bin", "src", "code")  # code: where a BIDS dataset keeps them
+RESULTS = (OUTPUT, "derivatives")
 FOLDERS = ("bin", INPUT, OUTPUT, "src")
 MACRO = ".ijm"
 LARGEST_MACRO = 1 << 20  # bytes
@@ -76,20 +78,24 @@ def is_bids(entries: Iterable[Entry]) -> bool:
     return "dataset_description.json" in paths and any(path.startswith("sub-") for path in paths)
 
 
-def index(entries: Iterable[Entry], chosen: Template) -> Dataset:
-    """The images of a listing, those of nobody in particular: files with an extension that the pipeline takes."""
+def index(entries: Iterable[Entry], chosen: Template, *, layout: bool) -> Dataset:
+    """The images of a listing, those of nobody in particular: files with an extension that the pipeline takes.
+
+    layout: whether it is a project's own, in which some folders hold no images. What is left out is counted.
+    """
     wanted = extensions(chosen)
     files, problems = [], []
+    left: dict[tuple[str, str], list[str]] = {}  # (what, code) -> paths
     for entry in entries:
-        top, _, rest = entry.path.partition("/")
-        hidden = any(part.startswith(".") for part in entry.path.split("/"))
-        if is_marker(entry) or hidden or (rest and top in {OUTPUT, "derivatives", *SCRIPTS}):
+        if is_marker(entry):
             continue
-        if not entry.path.lower().endswith(wanted):
-            continue
-        why = refusal(entry.path)
+        why = _left_out(entry.path, wanted, layout=layout)
         if why:
-            problems.append(Problem(printable(entry.path), "UNSAFE_KEY", f"left out: the key {why}"))
+            left.setdefault(why, []).append(entry.path)
+            continue
+        unsafe = refusal(entry.path)
+        if unsafe:
+            problems.append(Problem(printable(entry.path), "UNSAFE_KEY", f"left out: the key {unsafe}"))
             continue
         if not entry.size:
             problems.append(Problem(printable(entry.path), "EMPTY_FILE", "has no bytes"))
@@ -97,8 +103,32 @@ def index(entries: Iterable[Entry], chosen: Template) -> Dataset:
         stem, dot, extension = name.partition(".")
         files.append(File(*entry, _PLAIN, Shape(name, {}, stem, dot + extension, fits=False)))
     files.sort(key=lambda file: file.path)
+    said = {
+        "HIDDEN_FILE": "its name, or that of a folder, begins with a dot",
+        "NOT_AN_IMAGE": f"{chosen.pipeline} takes {', '.join(wanted)}",
+        "NOT_INPUT": f"a project's images lie in {INPUT}/, or in folders of other names",
+    }
+    for (what, code), paths in sorted(left.items()):
+        if code in said:
+            first = f"the first is {printable(min(paths))}"
+            problems.append(Problem(what, code, f"{len(paths)} left out, {first}: {said[code]}"))
     everything = Participant("", tuple(files), (), listed=False, present=True)
     return Dataset((everything,) if files else (), (), tuple(problems))
+
+
+def _left_out(path: str, wanted: tuple[str, ...], *, layout: bool) -> tuple[str, str] | None:
+    """What a file that is no image of the input counts as, and the code of the problem that it is."""
+    top, below, _ = path.partition("/")
+    name = path.rpartition("/")[2]
+    stem, dot, extension = name.rpartition(".")
+    kind = f"*.{printable(extension.lower())}" if stem and dot else "*"
+    if layout and below and top in RESULTS:
+        return top, ""  # its own results: nobody misses them
+    if any(part.startswith(".") for part in path.split("/")):
+        return kind, "HIDDEN_FILE"
+    if layout and below and top in SCRIPTS:
+        return (f"{top}/{kind}", "NOT_INPUT") if name.lower().endswith(wanted) else (top, "")
+    return None if name.lower().endswith(wanted) else (kind, "NOT_AN_IMAGE")
 
 
 def extensions(chosen: Template) -> tuple[str, ...]:
@@ -120,13 +150,26 @@ def complete(arguments: argparse.Namespace, chosen: Template, project: Location)
         raise BadInput(f"--pipeline {chosen.pipeline}: takes {chosen.unit}s of a BIDS dataset, not a project")
     base = project.url.rstrip("/")
     own_input = has_input(project)
+    if own_input and arguments.output and _is_below(arguments.output, f"{base}/{INPUT}"):
+        raise BadInput(
+            f"--output {arguments.output} lies among the raw data; write to {base}/{OUTPUT} or elsewhere"
+        )
     if not arguments.output:
         bids = not own_input and project.stored("dataset_description.json") is not None
         arguments.output = f"{base}/derivatives/{chosen.pipeline}" if bids else f"{base}/{OUTPUT}"
+    arguments.own_input = own_input
     arguments.dataset = f"{base}/{INPUT}" if own_input else base
     if chosen.macro and getattr(arguments, f"parameter:{chosen.macro}", None) is None:
         found = find_macro(project)
         arguments.of_project = {chosen.macro: found} if found else {}
+
+
+def _is_below(output: str, folder: str) -> bool:
+    """Whether results would become images of the next launch."""
+    if not folder.startswith("s3://"):
+        output = os.path.realpath(Path(output.removeprefix("file://")).expanduser())
+        folder = os.path.realpath(folder)
+    return f"{output.rstrip('/')}/".startswith(f"{folder}/")
 
 
 def create(folder: Path) -> list[Path]:

@@ -71,7 +71,7 @@ def quoted(text: str) -> str:
     """A string of the macro language, in ASCII: ImageJ takes macro files for Latin-1."""
     words = []
     for part in re.findall(r"[ -~]+|[^ -~]+", text) or [""]:
-        if " " <= part[0] <= "~":
+        if not part or " " <= part[0] <= "~":
             words.append('"' + part.replace("\\", "\\\\").replace('"', '\\"') + '"')
         else:
             units = part.encode("utf-16-be")
@@ -195,9 +195,9 @@ def cpu_seconds(pid: int) -> float:
 
 
 def lacking(folder: Path, expect: tuple[str, ...]) -> str:
-    """What is expected in a folder and is not there, or is empty."""
+    """What is expected in a folder, at any depth, and is not there, or is empty."""
     for pattern in expect:
-        found = [file for file in folder.glob(pattern) if file.is_file()]
+        found = [file for file in folder.rglob(pattern) if file.is_file()]
         if not found:
             return "the macro wrote nothing" if pattern == "*" else f"the macro wrote no {pattern}"
         if all(file.stat().st_size == 0 for file in found):

@@ -5,7 +5,8 @@ label: Gather the tables of many images into one
 doc: |
   Gathers the CSV and TSV tables that imagej-macro.cwl left for each image into one TSV of each kind, with the column
   image in front and a data dictionary beside it, and what became of every image into images.tsv. Columns that only
-  some tables have are kept, with n/a for the others. Runs without a container.
+  some tables have are kept, with n/a for the others; what had to be left out is named in problems.tsv. An image in
+  two batches is an error. Runs without a container.
 
 requirements:
   InitialWorkDirRequirement:
@@ -68,7 +69,7 @@ stderr: collate-tables.err
 outputs:
   tables:
     type: Directory
-    doc: A TSV table and a JSON data dictionary of each kind, and images.tsv.
+    doc: A TSV table and a JSON data dictionary of each kind, images.tsv and problems.tsv.
     outputBinding:
       glob: tables
   stdout_log:
@@ -76,4 +77,4 @@ outputs:
     doc: A line for each table, and for each column that some images lack.
   stderr_log:
     type: stderr
-    doc: Why it failed.
+    doc: What had to be left out, or why it failed.

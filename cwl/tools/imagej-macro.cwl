@@ -68,8 +68,8 @@ inputs:
   expect:
     type: string[]?
     doc: |
-      Globs that must each match a file, not empty, in an image's folder. Default is any file: name them, so that
-      half of the results does not pass for all.
+      Globs that must each match a file, not empty, at any depth of an image's folder. Default is any file: name
+      them, so that half of the results does not pass for all.
     inputBinding: {prefix: --expect}
   image_limit:
     type: int

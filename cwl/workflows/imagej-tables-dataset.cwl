@@ -6,7 +6,8 @@ label: 'one table out of those of all images: every unit of a dataset'
 doc: |
   Gathers the CSV and TSV tables that imagej-macro.cwl left for each image into one TSV of each kind, with the column
   image in front and a data dictionary beside it, and what became of every image into images.tsv. Columns that only
-  some tables have are kept, with n/a for the others. Runs without a container.
+  some tables have are kept, with n/a for the others; what had to be left out is named in problems.tsv. An image in
+  two batches is an error. Runs without a container.
 
   Scatters over units; the outputs of each go to `output` as soon as it ends, and its receipt is written last. A unit that fails leaves the others alone: its receipt says why.
 requirements:
@@ -122,7 +123,8 @@ steps:
             doc: |
               Gathers the CSV and TSV tables that imagej-macro.cwl left for each image into one TSV of each kind, with the column
               image in front and a data dictionary beside it, and what became of every image into images.tsv. Columns that only
-              some tables have are kept, with n/a for the others. Runs without a container.
+              some tables have are kept, with n/a for the others; what had to be left out is named in problems.tsv. An image in
+              two batches is an error. Runs without a container.
             requirements:
               InitialWorkDirRequirement:
                 listing:
@@ -191,7 +193,7 @@ steps:
             outputs:
               tables:
                 type: Directory?
-                doc: A TSV table and a JSON data dictionary of each kind, and images.tsv.
+                doc: A TSV table and a JSON data dictionary of each kind, images.tsv and problems.tsv.
                 outputBinding:
                   glob: tables
               stdout_log:
@@ -199,7 +201,7 @@ steps:
                 doc: A line for each table, and for each column that some images lack.
               stderr_log:
                 type: stderr
-                doc: Why it failed.
+                doc: What had to be left out, or why it failed.
               exit_code:
                 type: int
                 outputBinding:

@@ -55,14 +55,17 @@ class Ran:
         return {line.split("\t")[0]: line.split("\t")[1:] for line in lines[1:]}
 
 
-def run(folder: Path, names: list[str], macro: str, copies: int = 1) -> list[Ran]:
+PARAMETERS = "--parameters 'a \"b\" ü\\n' --expect count.csv"
+
+
+def run(folder: Path, names: list[str], macro: str, copies: int = 1, options: str = PARAMETERS) -> list[Ran]:
     """Run the driver as CWL engines do: not root, nothing writable but the folder and /tmp, no network."""
     for name in names:
         (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "images" / name).write_text(name)
     (folder / "macro.ijm").write_text(macro)
     folder.chmod(0o777)
-    words = "python3 /scripts/imagej_batch.py --macro macro.ijm --images images --parameters 'a \"b\" ü\\n' --expect count.csv"
+    words = "python3 /scripts/imagej_batch.py --macro macro.ijm --images images " + options
     words += " --class-path /usr/share/java/ij.jar --image-limit 4 --idle-limit 2 --heap-mib 400 --cpus 1"
     jobs = "".join(
         f"({words} --out-dir out{n} >out{n}.log 2>out{n}.err; echo $? >out{n}.rc) & " for n in range(copies)
@@ -169,3 +172,11 @@ def test_jobs_on_one_machine_have_screens_and_preferences_of_their_own(tmp_path:
     ran = run(tmp_path, ["a.tif", "b.tif"], macro, copies=3)
     assert [one.code for one in ran] == [0, 0, 0]
     assert len({(one.out / "a.tif" / "count.csv").read_text() for one in ran}) == 3
+
+
+def test_with_nothing_but_defaults_a_folder_in_the_folder_is_a_result(tmp_path: Path) -> None:
+    macro = 'given = split(getArgument() + " ", "|"); File.makeDirectory(given[1] + "/deep"); '
+    macro += 'File.saveString("<" + given[2] + ">", given[1] + "/deep/said.txt");'
+    (ran,) = run(tmp_path, ["a.tif"], macro, options="")
+    assert ran.code == 0, ran.told
+    assert (ran.out / "a.tif/deep/said.txt").read_text().strip() == "< >"

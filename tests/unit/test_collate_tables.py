@@ -15,7 +15,7 @@ SCRIPT = assets.path("toolwrappers") / "collate_tables.py"
 
 def batch(root: Path, name: str, tables: dict[str, str | bytes], failed: tuple[str, ...] = ()) -> None:
     folder = root / name
-    images = sorted({path.rpartition("/")[0] for path in tables} | {*failed})
+    images = sorted({path.partition(".tif")[0] + ".tif" for path in tables} | {*failed})
     folder.mkdir(parents=True)
     rows = [f"{image}\t{'failed' if image in failed else 'done'}\t1\t0.1\tn/a\n" for image in images]
     (folder / "images.tsv").write_text("image\tstatus\tattempts\tseconds\treason\n" + "".join(rows))
@@ -107,3 +107,103 @@ def test_a_folder_without_batches_is_refused(tmp_path: Path) -> None:
     done, _ = collate(tmp_path / "r")
     assert done.returncode == 1
     assert "no images.tsv" in done.stderr
+
+
+def problems(out: Path) -> list[list[str]]:
+    header, *rows = table(out / "problems.tsv")
+    assert header == ["image", "table", "problem"]
+    return rows
+
+
+def test_an_image_in_two_batches_is_named_and_nothing_is_gathered(tmp_path: Path) -> None:
+    same = {"a/1.tif/n.csv": "Area\n5\n"}
+    batch(tmp_path / "r", "batch-0", {**same, "a/2.tif/n.csv": "Area\n5\n"})
+    batch(tmp_path / "r", "deeper/batch-1", same, failed=("a/3.tif",))
+    done, out = collate(tmp_path / "r")
+    assert done.returncode == 1
+    (said,) = done.stderr.splitlines()
+    assert "a/1.tif (batch-0, deeper/batch-1);" in said
+    assert "a/2.tif" not in said
+    assert not list(out.iterdir())
+
+
+def test_an_image_that_failed_in_another_batch_is_in_two_as_well(tmp_path: Path) -> None:
+    batch(tmp_path / "r", "batch-0", {"1.tif/n.csv": "Area\n5\n"})
+    batch(tmp_path / "r", "batch-1", {}, failed=("1.tif",))
+    done, _ = collate(tmp_path / "r")
+    assert (done.returncode, "1.tif (batch-0, batch-1)" in done.stderr) == (1, True)
+
+
+def test_cells_beyond_the_header_are_a_problem_that_is_named(tmp_path: Path) -> None:
+    tables: dict[str, str | bytes] = {
+        "1.tif/n.csv": "Area,Mean\n5,1,lost\n6,2,\n",
+        "2.tif/n.csv": "Area,Mean\n7,3\n",
+    }
+    batch(tmp_path / "r", "b", tables)
+    done, out = collate(tmp_path / "r")
+    assert table(out / "n.tsv")[1:] == [["1.tif", "5", "1"], ["1.tif", "6", "2"], ["2.tif", "7", "3"]]
+    assert problems(out) == [
+        ["1.tif", "n.csv", "1 cells beyond its 2 columns left out, the first is 'lost'"]
+    ], "an empty one is none"
+    assert "1.tif: n.csv: 1 cells beyond" in done.stderr
+
+
+def test_a_table_that_is_of_no_image_is_a_problem_that_is_named(tmp_path: Path) -> None:
+    batch(tmp_path / "r", "b", {"1.tif/n.csv": "Area\n5\n"})
+    (tmp_path / "r/b/other").mkdir()
+    (tmp_path / "r/b/other/n.csv").write_text("Area\n6\n")
+    _, out = collate(tmp_path / "r")
+    assert len(table(out / "n.tsv")) == 2
+    assert problems(out) == [["n/a", "other/n.csv", "lies below no image of images.tsv; left out"]]
+
+
+def test_a_large_cell_is_a_cell(tmp_path: Path) -> None:
+    outline = "1;2;" * 50_000
+    batch(tmp_path / "r", "b", {"1.tif/n.csv": f"Area,Outline\n5,{outline}\n"})
+    done, out = collate(tmp_path / "r")
+    assert done.returncode == 0, done.stderr
+    assert table(out / "n.tsv")[1] == ["1.tif", "5", outline]
+
+
+def test_tables_in_folders_below_the_images_keep_its_name(tmp_path: Path) -> None:
+    tables: dict[str, str | bytes] = {
+        "a/1.tif/n.csv": "Area\n5\n",
+        "a/1.tif/left/n.csv": "Area,folder\n6,x\n",
+        "a/1.tif/right/deep/1_n.csv": "Area\n7\n",
+    }
+    batch(tmp_path / "r", "b", tables)
+    _, out = collate(tmp_path / "r")
+    assert table(out / "n.tsv") == [
+        ["image", "folder", "Area", "folder_"],
+        ["a/1.tif", "n/a", "5", "n/a"],
+        ["a/1.tif", "left", "6", "x"],
+        ["a/1.tif", "right/deep", "7", "n/a"],
+    ]
+    assert list(json.loads((out / "n.json").read_text())) == table(out / "n.tsv")[0]
+
+
+def test_the_tables_of_a_batch_below_another_are_its_own(tmp_path: Path) -> None:
+    batch(tmp_path / "r", "b", {"1.tif/n.csv": "Area\n5\n"})
+    batch(tmp_path / "r", "b/c", {"2.tif/n.csv": "Area\n6\n"})
+    _, out = collate(tmp_path / "r")
+    assert table(out / "n.tsv")[1:] == [["1.tif", "5"], ["2.tif", "6"]]
+    assert problems(out) == []
+
+
+def test_quotes_and_spaces_in_names_and_line_ends_in_cells_do_no_harm(tmp_path: Path) -> None:
+    name = '"a  b.tif'
+    batch(
+        tmp_path / "r", "b", {f"{name}/n.csv": 'Area,Label\n5,"x\ny"\n', "c.tif/n.csv": "Area,Label\n6,z\n"}
+    )
+    states = tmp_path / "r/b/images.tsv"
+    states.write_text(states.read_text().replace("  ", " "))  # as imagej_batch.py writes it
+    _, out = collate(tmp_path / "r")
+    assert table(out / "n.tsv")[1:] == [['"a b.tif', "5", "x y"], ["c.tif", "6", "z"]]
+    assert [row[0] for row in table(out / "images.tsv")[1:]] == ['"a b.tif', "c.tif"]
+
+
+def test_a_table_of_the_name_of_our_own_is_kept_beside_it(tmp_path: Path) -> None:
+    batch(tmp_path / "r", "b", {"1.tif/problems.csv": "Area\n5\n"})
+    _, out = collate(tmp_path / "r")
+    assert table(out / "problems_.tsv") == [["image", "Area"], ["1.tif", "5"]]
+    assert problems(out) == []

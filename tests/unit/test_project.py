@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from neurocwl import project, superseded, sync, template, workflow
+from neurocwl import bids, project, superseded, sync, template, workflow
 from neurocwl.bids import Entry, Problem
 from neurocwl.cli import main
 from neurocwl.errors import BadInput
 from neurocwl.joborder import order
-from neurocwl.plan import Plan
+from neurocwl.plan import Plan, Request, make
+from neurocwl.receipts import read_states
 from neurocwl.s3 import Access
 from neurocwl.storage import Location, open_location
 from neurocwl.units import Selection, select
@@ -73,6 +74,37 @@ def test_without_input_any_folder_of_images_does(tmp_path: Path, capsys: pytest.
     assert [u["files"] for u in found["units"]] == [1]
 
 
+def test_what_lies_in_input_is_an_image_whatever_its_folder_is_called(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(lab, *(f"input/{name}/1.png" for name in ("bin", "output", "src", "code", "derivatives")))
+    assert [unit["files"] for unit in planned(capsys, str(lab))["units"]] == [7]
+
+
+def told(found: dict[str, Any]) -> dict[tuple[str, str], str]:
+    return {(one["code"], one["path"]): one["message"] for one in found["problems"]}
+
+
+def test_files_that_are_left_out_are_counted(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(lab / "input", "a.CZI", "b/b.czi", "README", ".cache/1.tif")
+    problems = told(planned(capsys, str(lab)))
+    assert set(problems) == {
+        ("NOT_AN_IMAGE", "*.czi"),
+        ("NOT_AN_IMAGE", "*.txt"),
+        ("NOT_AN_IMAGE", "*"),
+        ("HIDDEN_FILE", "*.tif"),
+    }
+    assert problems["NOT_AN_IMAGE", "*.czi"].startswith("2 left out, the first is a.CZI: imagej takes .tif, ")
+    assert problems["HIDDEN_FILE", "*.tif"].startswith("2 left out, the first is .cache/1.tif: ")
+
+
+def test_images_among_scripts_are_left_out_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, "plate/1.png", "output/old.png", "derivatives/d.png", "src/m.ijm", "bin/icon.png")
+    assert list(told(planned(capsys, str(tmp_path)))) == [("NOT_INPUT", "bin/*.png")]
+
+
 def test_batches_have_the_size_asked_for(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(lab / "input", *(f"{number}.tif" for number in range(40)))
     sizes = [unit["files"] for unit in planned(capsys, str(lab), "--batch-size", "5")["units"]]
@@ -120,7 +152,8 @@ def test_what_cannot_be_used_is_refused_with_the_fix(lab: Path, capsys: pytest.C
 
     assert "--batch-size 0: must be 1 or more" in said("--batch-size", "0")
     assert "takes participants of a BIDS dataset" in said("--pipeline", "nifti-check")
-    assert "lies among the raw data" in said("--output", f"{lab}/input/out")
+    for place in ("out", "derivatives/imagej"):
+        assert "lies among the raw data" in said("--output", f"{lab}/input/{place}")
     write(lab, "src/other.ijm")
     assert "several macros (bin/count.ijm, src/other.ijm); choose one with --macro" in said()
     shutil.rmtree(lab / "src")
@@ -156,7 +189,7 @@ def test_the_macro_is_in_the_job_order_itself(
 
 def test_a_step_that_brings_the_images_keeps_their_paths(tmp_path: Path) -> None:
     chosen = template.load("imagej")
-    found = project.index([Entry("a/1.tif", 1, "e"), Entry("b/1.tif", 1, "e")], chosen)
+    found = project.index([Entry("a/1.tif", 1, "e"), Entry("b/1.tif", 1, "e")], chosen, layout=False)
     (unit,) = select(found, chosen, Selection(), {})
     made = order(unit, chosen, (), lambda path: f"s3://b/{path}", {}, None, "mark")
     asked = json.loads(made.record_for_stage_in({"sign": True, "requester_pays": True})["request"])
@@ -166,9 +199,9 @@ def test_a_step_that_brings_the_images_keeps_their_paths(tmp_path: Path) -> None
     assert steps["stage_in"]["run"]["outputs"]["images"]["outputBinding"] == {"glob": "staged/images/files"}
 
 
-def result(output: Path, batch: str, run: str, dataset: str) -> Problem:
-    """A batch with results at an output, as a launch leaves it, that a plan found to be no more."""
-    path = f"batches/{batch}/images.tsv"
+def result(output: Path, batch: str, dataset: str = "/lab/input", **changes: Any) -> None:
+    """A batch with results at an output, as a launch leaves it."""
+    path, run = f"batches/{batch}/images.tsv", f"r-{dataset.replace('/', '-')}"
     write(output, path)
     written = {"path": path, "size": 1, "sha256": "0" * 64, "etag": "e"}
     receipt = {
@@ -176,26 +209,89 @@ def result(output: Path, batch: str, run: str, dataset: str) -> Problem:
         "reason": "", "exit_code": 0, "run": run, "attempt": "a", "task_key": "k", "committed": "2026-01-01",
         "rehearsal": False, "manifest": [written], "shared": [], "earlier": None, "attempts": [],
     }  # fmt: skip
-    write(output, f".neurocwl/units/{batch}/receipt.json", text=json.dumps(receipt))
+    write(output, f".neurocwl/units/{batch}/receipt.json", text=json.dumps(receipt | changes))
     write(output, f".neurocwl/runs/{run}/run.json", text=json.dumps({"dataset": dataset}))
-    return Problem(batch, "WITHDRAWN", "")
+
+
+def plan_of(output: Location, *paths: str, dataset: str = "/lab/input") -> Plan:
+    """The plan of a project with these images, or of a BIDS dataset with them."""
+    chosen = template.load("imagej")
+    entries = [Entry(path, 1, "e") for path in paths]
+    found = (
+        bids.index(entries) if paths[0].startswith("sub-") else project.index(entries, chosen, layout=True)
+    )
+    request = Request(chosen, Selection(), {}, chosen.image)
+    return make(found, open_location(dataset, HERE), output, request, read_states(output))
+
+
+def left(output: Location) -> set[str]:
+    """The batches with results at an output."""
+    return {entry.path.split("/")[1] for entry in output.entries("batches/")}
 
 
 def test_a_batch_that_is_no_more_goes_only_with_the_dataset_it_came_from(tmp_path: Path) -> None:
     output = open_location(str(tmp_path), HERE)
-    gone = (
-        result(tmp_path, "batch-1", "r1", "/lab/input"),
-        result(tmp_path, "batch-2", "r2", "/other/input"),
-    )
-    plan = Plan("/lab/input", output.url, "imagej", (), gone)
-    superseded.clear(plan, template.load("imagej"), output, print)
-    left = {entry.path for entry in output.entries() if "runs" not in entry.path}
-    assert left == {"batches/batch-2/images.tsv", ".neurocwl/units/batch-2/receipt.json"}
+    (planned,) = plan_of(output, "a.tif").units
+    result(tmp_path, "batch-0", task_key=planned.order.task_key)
+    result(tmp_path, "batch-1")
+    result(tmp_path, "batch-2", "/other/input")
+    superseded.clear(plan_of(output, "a.tif"), template.load("imagej"), output, print)
+    assert left(output) == {"batch-0", "batch-2"}
+    assert set(read_states(output)) == {"batch-0", "batch-2"}
+
+
+@pytest.mark.parametrize(
+    ("successor", "goes"),
+    [
+        ({}, True),
+        ({"status": "failed", "reason": "a.tif (not through after 9 s)"}, True),
+        ({"status": "failed", "reason": "no container", "manifest": []}, False),
+        ({"task_key": "of other images"}, False),
+        ({"status": "failed", "task_key": "of other images"}, False),
+        (None, False),
+    ],
+)
+def test_it_goes_when_those_that_have_its_images_now_are_there(
+    tmp_path: Path, successor: dict[str, Any] | None, goes: bool
+) -> None:
+    output = open_location(str(tmp_path), HERE)
+    result(tmp_path, "batch-1")
+    (planned,) = plan_of(output, "a.tif").units
+    if successor is not None:
+        result(tmp_path, "batch-0", **{"task_key": planned.order.task_key, **successor})
+    made = plan_of(output, "a.tif")
+    assert list(superseded.found(made, template.load("imagej"), output)) == ["batch-1"] * goes
+    superseded.clear(made, template.load("imagej"), output, print)
+    assert ("batch-1" in left(output)) != goes
+
+
+def test_it_stays_while_its_successor_delivers(tmp_path: Path) -> None:
+    output = open_location(str(tmp_path), HERE)
+    result(tmp_path, "batch-1")
+    (planned,) = plan_of(output, "a.tif").units
+    result(tmp_path, "batch-0", task_key=planned.order.task_key)
+    note = {"attempt": "b", "run": "r", "paths": ["batches/batch-0/images.tsv"], "leftovers": []}
+    write(tmp_path, ".neurocwl/units/batch-0/staging.json", text=json.dumps(note))
+    superseded.clear(plan_of(output, "a.tif"), template.load("imagej"), output, print)
+    assert "batch-1" in left(output)
+
+
+def test_it_waits_for_nobody_else(tmp_path: Path) -> None:
+    output = open_location(str(tmp_path), HERE)
+    images = [f"sub-{label}/micr/sub-{label}_sample-A_BF.png" for label in ("01", "02")]
+    images.append("sub-03/micr/sub-03_sample-A_photo.jpg")  # no image any more: it will never have a result
+    done, *_ = plan_of(output, *images).units
+    result(tmp_path, "sub-01_batch-0", participant="01", task_key=done.order.task_key)
+    for label in ("01", "02", "03"):
+        result(tmp_path, f"sub-{label}_batch-9", participant=label)
+    superseded.clear(plan_of(output, *images), template.load("imagej"), output, print)
+    assert left(output) == {"sub-01_batch-0", "sub-02_batch-9"}
 
 
 def test_participants_that_are_no_more_keep_their_results(tmp_path: Path) -> None:
     output = open_location(str(tmp_path), HERE)
-    plan = Plan("/lab/input", output.url, "p", (), (result(tmp_path, "sub-01", "r1", "/lab/input"),))
+    result(tmp_path, "sub-01")
+    plan = Plan("/lab/input", output.url, "p", (), (Problem("sub-01", "WITHDRAWN", ""),))
     superseded.clear(plan, template.load("nifti-check"), output, print)
     assert (tmp_path / "batches/sub-01/images.tsv").exists()
 
