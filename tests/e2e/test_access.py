@@ -239,7 +239,7 @@ def test_a_real_launch_replaces_all_of_a_rehearsal_and_a_rehearsal_never_replace
     )
     assert real.code == 0, real.err
     assert "removing" in real.err
-    assert lab.run("status", lab.url("out"), "--json").statuses() == {"sub-01": "done"}
+    assert lab.run("status", lab.url("out"), "--json").statuses() == {"sub-01": "done", "group": "done"}
     assert {key.partition("/")[0] for key in lab.keys("out")} == {
         "sub-01",
         "dataset_description.json",

@@ -80,6 +80,7 @@ def test_ctrl_c_ends_everything_and_says_how_to_go_on(
         "sub-01": "done",
         "sub-02": "not-started",
         "sub-03": "done",
+        "group": "not-started",
     }
     assert containers_left(lab.folder) == []
     assert [child for child in children if child.is_running()] == []
@@ -161,6 +162,7 @@ def test_a_hung_unit_ends_at_its_time_limit(lab: Lab, hanging: tuple[str, ...]) 
         "sub-01": "done",
         "sub-02": "failed",
         "sub-03": "done",
+        "group": "done",
     }
     assert "time limit" in units["sub-02"]["reason"]
 

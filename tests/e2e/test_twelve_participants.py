@@ -63,6 +63,7 @@ def test_every_unit_has_its_true_status(launched: Launched) -> None:
         "sub-03": "failed",
         "sub-04": "incomplete",
         **dict.fromkeys(GOOD, "done"),
+        "group": "done",
     }
 
 
@@ -151,6 +152,7 @@ def test_a_second_launch_runs_only_what_is_not_done(launched: Launched) -> None:
     assert statuses == {
         "sub-04": "incomplete",
         **{f"sub-{label}": "done" for label in LABELS if label != "04"},
+        "group": "done",
     }
     after = launched.keys("out")
     assert {key: after[key] for key in before} == before
