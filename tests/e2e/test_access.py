@@ -242,6 +242,7 @@ def test_a_real_launch_replaces_all_of_a_rehearsal_and_a_rehearsal_never_replace
     assert lab.run("status", lab.url("out"), "--json").statuses() == {"sub-01": "done", "group": "done"}
     assert {key.partition("/")[0] for key in lab.keys("out")} == {
         "sub-01",
+        "group",
         "dataset_description.json",
         ".neurocwl",
     }
