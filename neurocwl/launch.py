@@ -118,10 +118,9 @@ def group(
     if due is None:
         raise BadInput(f"{output.url}: no unit is done whose results {chosen.pipeline} would gather")
     now = runs.now()
-    planned = {"unit": GROUP, "participant": None, "session": None, "status": READY, "reason": ""}
     run = dataclasses.replace(
         parent, run=runs.new_id(), neurocwl=__version__, status="running", started=now, ended=None,
-        host=socket.gethostname(), command=list(means.command), units=[*_known(parent), planned], message="",
+        host=socket.gethostname(), command=list(means.command), units=[*_known(parent), *_group_unit(chosen)], message="",
     )  # fmt: skip
     stop = Stop(say)
     folder = _work_folder(means.work_dir, run)
@@ -286,7 +285,10 @@ def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], o
         rehearsal=request.rehearsal,
         parameters=means.parameters,
         resources=asked,
-        units=[*(unit.as_dict() for unit in plan.units), *_group_unit(request)],
+        units=[
+            *(unit.as_dict() for unit in plan.units),
+            *_group_unit(grouping.template_of(request.template)),
+        ],
         versions=provenance.versions(),
     )
 
@@ -310,12 +312,13 @@ def _write_crate(run: Run, output: Location, say: Callable[[str], None]) -> None
         say(f"there is no RO-Crate of this run: {error}")
 
 
-def _group_unit(request: Request) -> list[dict[str, Any]]:
+def _group_unit(chosen: Template | None) -> list[dict[str, Any]]:
     """The group stage as a unit of the run."""
-    if request.template.group is None:
+    if chosen is None:
         return []
-    reason = "when the others are through"
-    return [{"unit": GROUP, "participant": None, "session": None, "status": READY, "reason": reason}]
+    results = [glob for binding in chosen.bind.values() for glob in binding.results]
+    labels: dict[str, Any] = {"unit": GROUP, "participant": None, "session": None}
+    return [{**labels, "status": READY, "reason": "when the others are through", "results": results}]
 
 
 def _work_folder(parent: Path, run: Run) -> Path:

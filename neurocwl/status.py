@@ -1,13 +1,13 @@
 """What became of every unit: from the plan of the last run and the receipts, nothing else."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neurocwl import lease
-from neurocwl.receipts import Receipt, UnitState, read_states
-from neurocwl.runs import Run, read_running
+from neurocwl import globs, lease
+from neurocwl.receipts import UnitState, read_states
+from neurocwl.runs import Run, read_inputs, read_running
 from neurocwl.storage import Location
 from neurocwl.template import GROUP
 
@@ -91,22 +91,39 @@ def read(output: Location, run: Run) -> Status:
     states = read_states(output)
     running = read_running(output, run.run) if alive else []
     planned = {unit["unit"]: unit for unit in run.units}
-    newest = max((r.committed for r in map(_with_results, states.items()) if r), default=None)
+    gathered = _gathered(output, states, planned.get(GROUP, {}).get("results", ["**"]))
     units = [
-        _status(plan, states.get(name, UnitState(None)), run, alive, running, newest)
+        _status(plan, states.get(name, UnitState(None)), run, alive, running, gathered)
         for name, plan in planned.items()
     ]
     units += [
-        _status({"unit": name}, states[name], run, alive, running, newest)
+        _status({"unit": name}, states[name], run, alive, running, gathered)
         for name in sorted(set(states) - set(planned))
     ]
     return Status(run, alive, tuple(units))
 
 
-def _with_results(named: tuple[str, UnitState]) -> Receipt | None:
-    """The receipt of a unit whose results the group stage gathers."""
-    unit, state = named
-    return state.receipt if unit != GROUP and state.receipt and state.receipt.delivered else None
+def _gathered(output: Location, states: Mapping[str, UnitState], results: Sequence[str]) -> str | None:
+    """Why what the group stage gathered is not what lies there now; empty when it is, None without anything to gather.
+
+    results: globs of the files that it gathers.
+    """
+    patterns = [globs.regex(glob) for glob in results]
+    receipts = {unit: s.receipt for unit, s in states.items() if unit != GROUP and s.receipt}
+    files = {
+        unit: {w.path: w.etag for w in r.delivered if any(p.fullmatch(w.path) for p in patterns)}
+        for unit, r in receipts.items()
+    }
+    if not any(files.values()):
+        return None if any(r.status == DONE for r in receipts.values()) else "no unit has results"
+    group = states.get(GROUP, UnitState(None)).receipt
+    newer = [unit for unit, r in receipts.items() if files[unit] and group and r.committed > group.committed]
+    if not group or not newer:
+        return ""
+    was = {url: etag for url, _, etag in read_inputs(output, group.run).get(GROUP, [])}
+    if any(was.get(output.file_url(path)) != etag for unit in newer for path, etag in files[unit].items()):
+        return "results have changed since it ran: neurocwl group OUT"
+    return ""
 
 
 def _status(
@@ -115,10 +132,10 @@ def _status(
     run: Run,
     alive: bool,
     running: Collection[str],
-    newest: str | None,
+    gathered: str | None,
 ) -> UnitStatus:
     receipt = state.receipt
-    status, reason = _judged(plan, state, run, alive, running, newest)
+    status, reason = _judged(plan, state, run, alive, running, gathered)
     return UnitStatus(
         unit=plan["unit"],
         participant=plan.get("participant") or (receipt.participant if receipt else None),
@@ -138,7 +155,7 @@ def _judged(
     run: Run,
     alive: bool,
     running: Collection[str],
-    newest: str | None,
+    gathered: str | None,
 ) -> tuple[str, str]:
     receipt, planned = state.receipt, plan.get("status")
     if planned == INCOMPLETE:
@@ -152,10 +169,10 @@ def _judged(
     if (
         plan["unit"] == GROUP and not alive and run.status == "finished"
     ):  # it runs only when something changed
-        if receipt is None or newest is None:
-            return NOT_STARTED, "no unit has results"
-        if newest > receipt.committed:
-            return NOT_STARTED, "results have changed since it ran: neurocwl group OUT"
+        if gathered is None:
+            return DONE, "there was nothing to gather"
+        if receipt is None or gathered:
+            return NOT_STARTED, gathered or "it never ran: neurocwl group OUT"
         return receipt.status, receipt.reason
     fresh = (
         receipt is not None and state.staging is None and (planned in (None, DONE) or receipt.run == run.run)

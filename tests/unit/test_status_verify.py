@@ -155,7 +155,8 @@ def test_gathered_results_are_done_until_there_are_newer_ones(output: Location, 
         receipt = json.loads(output.read(path) or b"")
         output.write(path, json.dumps({**receipt, "committed": when}).encode())
 
-    run = a_run(output, planned("sub-01", "done"), planned("group"), run="r9")
+    stage = {**planned("group"), "results": ["*.html"]}
+    run = a_run(output, planned("sub-01", "done"), stage, run="r9")
     assert told(output, run)["group"] == ("not-started", "no unit has results")
     commit(output, tmp_path, "sub-01")
     commit(output, tmp_path, "group")
@@ -163,6 +164,13 @@ def test_gathered_results_are_done_until_there_are_newer_ones(output: Location, 
     committed("group", "2026-01-01T11:00:00+00:00")
     assert told(output, run)["group"] == ("done", "")
     committed("sub-01", "2026-01-01T12:00:00+00:00")
+    report = read_states(output)["sub-01"].receipt
+    assert report
+    files = [(output.file_url(w.path), w.size, w.etag) for w in report.delivered if w.path.endswith(".html")]
+    runs.write_inputs(output, "r1", "group", {"group": files})
+    assert told(output, run)["group"] == ("done", ""), "it was run again, with the same results"
+    changed = [(url, size, "another") for url, size, _ in files]
+    runs.write_inputs(output, "r1", "group", {"group": changed})
     assert told(output, run)["group"] == (
         "not-started",
         "results have changed since it ran: neurocwl group OUT",
