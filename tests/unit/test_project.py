@@ -167,6 +167,29 @@ def test_what_cannot_be_used_is_refused_with_the_fix(lab: Path, capsys: pytest.C
     assert "no images (.tif" in said()
 
 
+def test_a_project_that_is_not_there_is_said_to_be_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"{tmp_path}/lab: there is no such folder" in refused(capsys, "project", f"{tmp_path}/lab")
+    assert f"{tmp_path}: nothing there" in refused(capsys, "project", str(tmp_path))
+
+
+def test_a_prefix_without_anything_is_said_to_be_empty(
+    bucket: str, aws: S3, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in aws.variables.items():
+        monkeypatch.setenv(name, value)
+    assert f"s3://{bucket}/lab: nothing there" in refused(capsys, "project", f"s3://{bucket}/lab")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "", "[1, 2]", "{", "just words", b"\xff"])
+def test_files_beside_templates_that_are_none_are_passed_over(
+    lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | bytes
+) -> None:
+    (tmp_path / "list.yml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert planned(capsys, str(lab), "--pipeline-dir", str(tmp_path))["pipeline"] == "imagej"
+
+
 def test_a_batch_size_is_for_pipelines_with_batches(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
