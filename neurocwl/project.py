@@ -10,7 +10,7 @@ from neurocwl import cwlfile, template
 from neurocwl.bids import Dataset, Entry, File, Participant, Place, Problem, Shape, printable, refusal
 from neurocwl.bidsnames import is_marker
 from neurocwl.errors import BadInput
-from neurocwl.storage import Location
+from neurocwl.storage import Folder, Location
 from neurocwl.template import BATCH, Template
 
 INPUT, OUTPUT, SCRIPTS = "input", "output", ("bin", "src", "code")  # code: where a BIDS dataset keeps them
@@ -31,11 +31,19 @@ def pipeline(pipeline_dir: Path | None) -> str:
         file = next(
             f / f"{name}.yml" for f in template.folders(pipeline_dir) if (f / f"{name}.yml").is_file()
         )
-        if cwlfile.load(file).get("unit") == BATCH:
+        if _unit(file) == BATCH:
             found.append(name)
     if len(found) != 1:
         raise BadInput(f"--pipeline is missing; those that take images in batches: {', '.join(found)}")
     return found[0]
+
+
+def _unit(file: Path) -> str | None:
+    """The unit that a job template names; None for a file that is none, and lies beside some."""
+    try:
+        return cwlfile.load(file).get("unit")
+    except Exception:  # no YAML, or no map
+        return None
 
 
 def has_input(project: Location) -> bool:
@@ -144,10 +152,12 @@ def extensions(chosen: Template) -> tuple[str, ...]:
 def complete(arguments: argparse.Namespace, chosen: Template, project: Location) -> None:
     """Fill in what the layout of a project says: where its images lie, where results go, and its macro.
 
-    Raises BadInput for a project with several macros, and for a pipeline that takes no batches.
+    Raises BadInput for a project that is not there or has several macros, and for a pipeline that takes no batches.
     """
     if chosen.unit != BATCH:
         raise BadInput(f"--pipeline {chosen.pipeline}: takes {chosen.unit}s of a BIDS dataset, not a project")
+    if isinstance(project, Folder) and not project.root.is_dir():
+        raise BadInput(f"{project.url}: there is no such folder; neurocwl project create makes one")
     base = project.url.rstrip("/")
     own_input = has_input(project)
     if own_input and arguments.output and _is_below(arguments.output, f"{base}/{INPUT}"):
@@ -161,6 +171,10 @@ def complete(arguments: argparse.Namespace, chosen: Template, project: Location)
     arguments.dataset = f"{base}/{INPUT}" if own_input else base
     if chosen.macro and getattr(arguments, f"parameter:{chosen.macro}", None) is None:
         found = find_macro(project)
+        if not found and not own_input and next(iter(project.entries()), None) is None:
+            raise BadInput(
+                f"{project.url}: nothing there; give the folder or prefix that holds {INPUT}/ and bin/"
+            )
         arguments.of_project = {chosen.macro: found} if found else {}
 
 

@@ -28,6 +28,7 @@ class Stored:
     size: int  # bytes
     tag: str  # ETag on S3; SHA-256 in a folder
     sha256: str | None  # hex, where the storage keeps or computes it for the whole object
+    modified: float  # seconds since 1970; on S3 of the upload, in whole seconds
 
 
 class Location(Protocol):
@@ -118,7 +119,10 @@ class S3Location:
         checksum = answer.get("ChecksumSHA256", "")
         whole = checksum if checksum and "-" not in checksum else ""  # -N marks a sum of parts
         return Stored(
-            answer["ContentLength"], answer["ETag"].strip('"'), base64.b64decode(whole).hex() or None
+            answer["ContentLength"],
+            answer["ETag"].strip('"'),
+            base64.b64decode(whole).hex() or None,
+            answer["LastModified"].timestamp(),
         )
 
     def write(self, path: str, data: bytes) -> str:
@@ -238,11 +242,12 @@ class Folder:
     def stored(self, path: str) -> Stored | None:
         if not (self.root / path).is_file():
             return None
+        modified = (self.root / path).stat().st_mtime
         digest, size = hashlib.sha256(), 0
         for block in self.chunks(path):
             digest.update(block)
             size += len(block)
-        return Stored(size, digest.hexdigest(), digest.hexdigest())
+        return Stored(size, digest.hexdigest(), digest.hexdigest(), modified)
 
     def write(self, path: str, data: bytes) -> str:
         target, part = self.root / path, self.root / f"{PARTS}/{secrets.token_hex(8)}"

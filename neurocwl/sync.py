@@ -12,12 +12,13 @@ from typing import Any
 from neurocwl.bids import printable, refusal
 from neurocwl.bidsnames import NOT_FETCHED, Entry, is_marker
 from neurocwl.errors import BadInput, InfrastructureError
-from neurocwl.storage import Folder, Location, S3Location
+from neurocwl.storage import Folder, Location, S3Location, Stored
 
 TRANSFERS = 16  # at once
 IN_PARTS = 64 << 20  # bytes; larger files go to S3 in parts
 # What only means something where it was written.
 STAYS = (".neurocwl/lease.json", ".neurocwl/parts/")
+SHOWN = 5  # files, by name, that were newer than what replaced them
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +31,62 @@ class Synced:
     equal: int
     deleted: int
     extra: int  # files that only the target has, and keeps
+    replaced: int  # of the copied, those that the target had with another content
+    newer: tuple[str, ...]  # of those, the ones that were newer at the target
 
     def line(self, source: str, target: str) -> str:
         """One line for people."""
         words = f"{self.copied} copied ({self.size} bytes), {self.equal} equal, {self.deleted} deleted"
         more = f", {self.extra} only there (--delete removes them)" if self.extra else ""
+        if self.replaced:
+            more += f"; {self.replaced} of the copied replaced others that differed"
+        if self.newer:
+            rest = f" and {len(self.newer) - SHOWN} more" if len(self.newer) > SHOWN else ""
+            named = ", ".join(self.newer[:SHOWN]) + rest
+            more += f", {len(self.newer)} of them newer at the target: {named}"
         return f"{source}/{self.folder} -> {target}/{self.folder}: {words}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """What became of one file."""
+
+    copied: bool
+    replaced: bool = False
+    newer: bool = False  # the one at the target was
 
 
 def folder(name: str, source: Location, target: Location, *, delete: bool = False) -> Synced:
     """Make a folder at the target like that at the source.
 
-    Raises BadInput for files whose names or contents cannot be brought, InfrastructureError when a copy differs.
+    Raises BadInput for files whose names or contents cannot be brought, and for a source without files after which
+    everything would be deleted; InfrastructureError when a copy differs.
     """
     here = {entry.path: entry for entry in _files(source, name)}
     there = {entry.path: entry for entry in _files(target, name)}
     extra = sorted(set(there) - set(here))
+    if delete and extra and not here:
+        raise BadInput(
+            f"--delete: {source.url}/{name} has no files, and all {len(extra)} of {target.url}/{name} would go; "
+            "check that it is the right place, or remove them yourself"
+        )
     with concurrent.futures.ThreadPoolExecutor(TRANSFERS) as pool:
-        copied = list(pool.map(lambda entry: _bring(entry, source, target, there), here.values()))
+        brought = list(pool.map(lambda entry: _bring(entry, source, target, there), here.values()))
     if delete:
         target.delete(extra)
-    size = sum(entry.size for entry, moved in zip(here.values(), copied, strict=True) if moved)
-    count = sum(copied)
+    done = list(zip(here.values(), brought, strict=True))
+    count = sum(one.copied for one in brought)
     gone = len(extra) if delete else 0
-    return Synced(name, count, size, len(here) - count, gone, len(extra) - gone)
+    return Synced(
+        folder=name,
+        copied=count,
+        size=sum(entry.size for entry, one in done if one.copied),
+        equal=len(here) - count,
+        deleted=gone,
+        extra=len(extra) - gone,
+        replaced=sum(one.replaced for one in brought),
+        newer=tuple(sorted(entry.path for entry, one in done if one.newer)),
+    )
 
 
 def _files(location: Location, name: str) -> Iterable[Entry]:
@@ -67,27 +100,29 @@ def _files(location: Location, name: str) -> Iterable[Entry]:
         yield entry
 
 
-def _bring(entry: Entry, source: Location, target: Location, there: dict[str, Entry]) -> bool:
-    """Copy a file unless the target has it; returns whether it was copied."""
+def _bring(entry: Entry, source: Location, target: Location, there: dict[str, Entry]) -> _Brought:
+    """Copy a file unless the target has it."""
     known = there.get(entry.path)
-    digest = None
-    if known is not None and known.size == entry.size:
-        digest = digest_of(source, entry.path)
-        if digest == digest_of(target, entry.path):
-            return False
+    digest, newer = None, False
+    if known is not None:
+        ours, theirs = source.stored(entry.path), target.stored(entry.path)
+        if known.size == entry.size:
+            digest = _digest(source, entry.path, ours)
+            if digest == _digest(target, entry.path, theirs):
+                return _Brought(copied=False)
+        newer = ours is not None and theirs is not None and theirs.modified > ours.modified
     copy(source, target, entry.path, entry.size)
     arrived = target.stored(entry.path)
-    wanted = digest or digest_of(source, entry.path)
+    wanted = digest or _digest(source, entry.path, source.stored(entry.path))
     if arrived is None or arrived.size != entry.size or arrived.sha256 not in (None, wanted):
         raise InfrastructureError(
             f"{target.url}/{entry.path}: what arrived differs from {source.url}; sync again"
         )
-    return True
+    return _Brought(copied=True, replaced=known is not None, newer=newer)
 
 
-def digest_of(location: Location, path: str) -> str:
+def _digest(location: Location, path: str, stored: Stored | None) -> str:
     """The SHA-256 of a file: as the storage keeps it, else of its bytes."""
-    stored = location.stored(path)
     if stored and stored.sha256:
         return stored.sha256
     digest = hashlib.sha256()

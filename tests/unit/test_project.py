@@ -1,6 +1,7 @@
 """Projects: what of a folder or prefix is an image, a macro, a result; which batches come of it; how it is synced."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,29 @@ def test_what_cannot_be_used_is_refused_with_the_fix(lab: Path, capsys: pytest.C
     assert "no images (.tif" in said()
 
 
+def test_a_project_that_is_not_there_is_said_to_be_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"{tmp_path}/lab: there is no such folder" in refused(capsys, "project", f"{tmp_path}/lab")
+    assert f"{tmp_path}: nothing there" in refused(capsys, "project", str(tmp_path))
+
+
+def test_a_prefix_without_anything_is_said_to_be_empty(
+    bucket: str, aws: S3, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in aws.variables.items():
+        monkeypatch.setenv(name, value)
+    assert f"s3://{bucket}/lab: nothing there" in refused(capsys, "project", f"s3://{bucket}/lab")
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "", "[1, 2]", "{", "just words", b"\xff"])
+def test_files_beside_templates_that_are_none_are_passed_over(
+    lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | bytes
+) -> None:
+    (tmp_path / "list.yml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert planned(capsys, str(lab), "--pipeline-dir", str(tmp_path))["pipeline"] == "imagej"
+
+
 def test_a_batch_size_is_for_pipelines_with_batches(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -318,6 +342,32 @@ def test_sync_copies_what_differs_and_deletes_only_when_asked(tmp_path: Path, fa
     assert far.read("input/a") == b"2"
     assert counts(sync.folder("input", near, far, delete=True)) == (0, 2, 1, 0)
     assert far.read("input/old") is None
+
+
+def test_sync_deletes_nothing_for_a_source_without_files(tmp_path: Path, far: Location) -> None:
+    near = open_location(str(tmp_path / "near"), HERE)
+    far.write("input/old", b"old")
+    with pytest.raises(
+        BadInput, match=r"--delete: .*/near/input has no files, and all 1 of .*/input would go"
+    ):
+        sync.folder("input", near, far, delete=True)
+    assert far.read("input/old") == b"old"
+    assert counts(sync.folder("src", near, far, delete=True)) == (0, 0, 0, 0), "nothing would go"
+
+
+def test_sync_says_what_it_replaced_and_what_of_it_was_newer(tmp_path: Path, far: Location) -> None:
+    root = write(tmp_path / "near", "input/old", "input/new", "input/same", "input/only-here", text="1")
+    for name in ("old", "new", "same"):
+        far.write(f"input/{name}", b"1" if name == "same" else b"another")
+    for name, time in (("old", 1_000_000_000), ("same", 1_000_000_000), ("new", 4_000_000_000)):
+        os.utime(root / "input" / name, (time, time))
+    near = open_location(str(root), HERE)
+    done = sync.folder("input", near, far)
+    assert counts(done) == (3, 1, 0, 0)
+    assert (done.replaced, done.newer) == (2, ("input/old",))
+    said = "; 2 of the copied replaced others that differed, 1 of them newer at the target: input/old"
+    assert done.line("near", "far").endswith(said)
+    assert "replaced" not in sync.folder("input", near, far).line("near", "far")
 
 
 def test_sync_brings_back_results_and_what_proves_them(tmp_path: Path, far: Location) -> None:
