@@ -52,9 +52,10 @@ def dangling(lab: Lab, prefix: str) -> Iterator[str]:
         yield from (f"{page}: {link}" for link in links if str(PurePosixPath(link)) not in keys)
 
 
-@pytest.fixture
-def checked(lab: Lab) -> Lab:
+@pytest.fixture(scope="module")
+def checked(s3_server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A dataset of four participants: 03's image is cut off, and the preflight has seen 01, 02 and 03."""
+    lab = Lab(s3_server, tmp_path_factory.mktemp("chain"))
     root = write_dataset(lab.folder / "ds", ["01", "02", "03", "04"])
     damaged = root / "sub-03" / "anat" / "sub-03_T1w.nii.gz"
     damaged.write_bytes(damaged.read_bytes()[:-40])
@@ -118,11 +119,12 @@ def test_a_preflight_leaves_out_what_it_found_broken_what_it_has_not_seen_and_wh
     checked: Lab,
 ) -> None:
     lab = checked
-    image = lab.folder / "ds" / "sub-02" / "anat" / "sub-02_T1w.nii.gz"
-    image.write_bytes((lab.folder / "ds" / "sub-01" / "anat" / "sub-01_T1w.nii.gz").read_bytes())
-    lab.upload(lab.folder / "ds" / "sub-02", "ds/sub-02")
+    key = "ds/sub-02/anat/sub-02_T1w.nii.gz"
+    as_checked = lab.read(key)
+    lab.s3.put_object(Bucket=lab.bucket, Key=key, Body=lab.read("ds/sub-01/anat/sub-01_T1w.nii.gz"))
     words = ("plan", "dataset", lab.url("ds"), "--require-preflight", lab.url("nifti-check"), "--json")
     plan = lab.run(*words, "--pipeline", "recon-all")
+    lab.s3.put_object(Bucket=lab.bucket, Key=key, Body=as_checked)
     assert plan.statuses() == {
         "sub-01": "ready",
         "sub-02": "incomplete",
