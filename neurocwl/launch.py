@@ -65,43 +65,52 @@ def launch(
             _check_fresh(plan, output)
             if not request.rehearsal:
                 _clear_rehearsal(output, say)
-            runs.write(output, run)
-            try:
-                run_shards(
-                    orders,
-                    request,
-                    run,
-                    dataset,
-                    output,
-                    means,
-                    folder,
-                    stop,
-                )
+
+            def work() -> None:
+                run_shards(orders, request, run, dataset, output, means, folder, stop)
                 if not stop.is_set():
                     superseded.clear(plan, request.template, output, say)
                 _run_group(request, run, output, means, folder, stop, say)
-            except BaseException as error:
-                stop.broken(error)
-                raise
-            finally:
-                containers.end("neurocwl.run", run.run)
-                run = dataclasses.replace(
-                    run,
-                    status=stop.status,
-                    ended=runs.now(),
-                    message=stop.reason,
-                    images=_digests(request, means),
-                )
-                runs.write(output, run)
-                _write_crate(run, output, say)
-            description.write(output, request.template, run, dataset.read(description.PATH))
+
+            ended = _on_record(run, request, output, means, stop, say, work)
+            description.write(output, request.template, ended, dataset.read(description.PATH))
             description.write_shared(output, read_states(output))
     finally:
         if means.keep_work:
             say(f"temporary files are kept in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    return status.read(output, run)
+    return status.read(output, ended)
+
+
+def _on_record(
+    run: Run,
+    request: Request,
+    output: Location,
+    means: Means,
+    stop: Stop,
+    say: Callable[[str], None],
+    work: Callable[[], None],
+) -> Run:
+    """Do a run's work with run.json telling how it stands, and at last how it ended; returns the run as it ended."""
+    runs.write(output, run)
+    try:
+        work()
+    except BaseException as error:
+        stop.broken(error)
+        raise
+    finally:
+        containers.end("neurocwl.run", run.run)
+        ended = dataclasses.replace(
+            run,
+            status=stop.status,
+            ended=runs.now(),
+            message=stop.reason,
+            images=_digests(request, means),
+        )
+        runs.write(output, ended)
+        _write_crate(ended, output, say)
+    return ended
 
 
 def group(
@@ -112,9 +121,11 @@ def group(
     Raises as launch does; BadInput when no unit is done.
     """
     request = Request(chosen, Selection(), {}, chosen.image, parent.rehearsal)
-    due = grouping.due(
-        chosen, output, {**read_states(output), GROUP: UnitState(None)}, rehearsal=parent.rehearsal
-    )
+    states = read_states(output)
+    grouping.due(
+        chosen, output, states, rehearsal=parent.rehearsal
+    )  # refuses to replace another pipeline's results
+    due = grouping.due(chosen, output, {**states, GROUP: UnitState(None)}, rehearsal=parent.rehearsal)
     if due is None:
         raise BadInput(f"{output.url}: no unit is done whose results {chosen.pipeline} would gather")
     now = runs.now()
@@ -126,26 +137,18 @@ def group(
     folder = _work_folder(means.work_dir, run)
     try:
         with lease.held(output, run.run, stop), stop.on_signals():
-            runs.write(output, run)
-            try:
-                _run_group(request, run, output, means, folder, stop, say, again=True)
-            except BaseException as error:
-                stop.broken(error)
-                raise
-            finally:
-                containers.end("neurocwl.run", run.run)
-                run = dataclasses.replace(
-                    run,
-                    status=stop.status,
-                    ended=runs.now(),
-                    message=stop.reason,
-                    images=_digests(request, means),
-                )
-                runs.write(output, run)
-                _write_crate(run, output, say)
+            ended = _on_record(
+                run,
+                request,
+                output,
+                means,
+                stop,
+                say,
+                lambda: _run_group(request, run, output, means, folder, stop, say, again=True),
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return status.read(output, run)
+    return status.read(output, ended)
 
 
 def _known(parent: Run) -> list[Mapping[str, Any]]:
