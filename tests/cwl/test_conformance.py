@@ -27,12 +27,14 @@ STREAMFLOW_RUNNER = """\
 #!/bin/bash
 exec timeout 200 {} "${{@#file://}}"
 """
-# The least that a containerised tool does: read a file, write a file.
+# The least that a containerised tool with a script does: read a file, write a file.
+SCRIPT = {"class": "File", "basename": "copy.sh", "contents": 'cat "$1"\n'}
 PROBE = {
     "cwlVersion": "v1.2",
     "class": "CommandLineTool",
     "hints": {"DockerRequirement": {"dockerPull": images.LOCAL_BASE}},
-    "baseCommand": "cat",
+    "requirements": {"InitialWorkDirRequirement": {"listing": [SCRIPT]}},
+    "baseCommand": ["sh", "copy.sh"],
     "inputs": {"file": {"type": "File", "inputBinding": {}}},
     "stdout": "copy",
     "outputs": {"copy": "stdout"},
@@ -121,7 +123,7 @@ def beyond(engine: Engine, document: Mapping[str, Any], given: Mapping[str, Any]
 
 
 def probed(engine: Engine, environment: Mapping[str, str], scratch: Path) -> str:
-    """Why an engine runs no container at all on this machine, whatever the tool; empty when it does.
+    """Why an engine runs no script in a container on this machine, whatever the tool; empty when it does.
 
     StreamFlow looks up the mounts of the machine itself, and a chroot has none for its root.
     """
@@ -139,13 +141,15 @@ def probed(engine: Engine, environment: Mapping[str, str], scratch: Path) -> str
     if done.returncode == 0 and copy.is_file() and copy.read_text() == "content":
         return ""
     said = [line for line in done.stderr.splitlines() if line.strip()]
-    return f"{STREAMFLOW} runs no container here, not even cat: {(said or ['it said nothing'])[-1]}"
+    return (
+        f"{STREAMFLOW} runs no script in a container here, not even cat: {(said or ['it said nothing'])[-1]}"
+    )
 
 
 def outcome(
     job: Path, engine: Engine, exported: Path, environment: Mapping[str, str], scratch: Path, unable: str
 ) -> Outcome:
-    """Run one test job in one engine through cwltest. unable: why StreamFlow runs no container here."""
+    """Run one test job in one engine through cwltest. unable: why StreamFlow runs no script in a container here."""
     tool = job.name.replace(".test.yml", ".cwl")
     document = json.loads((exported / "packed" / tool).read_text())
     if why := beyond(engine, document, cwlfile.load(exported / "packed" / job.name)):
