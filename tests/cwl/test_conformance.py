@@ -81,10 +81,10 @@ RUNS = [
 ]
 
 
-def root_is_a_mount() -> bool:
-    """Whether this machine's root is a file system of its own, as on every machine but in a chroot."""
-    mounts = Path("/proc/self/mounts").read_text().splitlines()
-    return any(line.split()[1] == "/" for line in mounts)
+def root_is_a_whole_file_system() -> bool:
+    """Whether this machine's root is the root of a file system, as everywhere but in a chroot; see proc(5), mountinfo."""
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return any(mount[3:5] == ["/", "/"] for mount in mounts)
 
 
 def in_use(document: Mapping[str, Any]) -> list[str]:
@@ -104,8 +104,8 @@ def beyond(engine: Engine, document: Mapping[str, Any], given: Mapping[str, Any]
     """Why an engine cannot run a tool with these inputs; empty when it can."""
     if engine.name != "streamflow":
         return ""
-    if in_use(document) and not root_is_a_mount():
-        return "StreamFlow 0.2.0rc3 fails without a word in these containers where the root is no mount (a chroot)"
+    if in_use(document) and not root_is_a_whole_file_system():
+        return "StreamFlow 0.2.0rc3 fails without a word in these containers in a chroot"
     if template.image_of(document) and not document.get("baseCommand"):
         return "StreamFlow 0.2.0rc3 passes over the ENTRYPOINT of an image"
     if any(
