@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from neurocwl import globs
 from neurocwl.bidsnames import Entry
 from neurocwl.binding import Binding, Derivatives
-from neurocwl.errors import BadInput
+from neurocwl.errors import BadInput, InfrastructureError, NeurocwlError
 from neurocwl.receipts import SHARED, STATE, Receipt, UnitState, read_states
 from neurocwl.storage import Location
 from neurocwl.template import Template
@@ -89,12 +89,13 @@ def read(
 
     above: folders that the place lies in, each with the path from there ("sourcedata/freesurfer/"): the place may be
     part of an output. edited: people work on the files by hand, so that they count as they lie; receipts say only
-    which units are done. Raises BadInput when nothing is there, or when results would be built on a rehearsal.
+    which units are done. Raises BadInput when nothing is there, or when results would be built on a rehearsal;
+    InfrastructureError for records that cannot be read.
     """
     states, home, base = read_states(location), location, ""
     for higher, path in above:
         if not states:
-            states, home, base = read_states(higher), higher, path
+            states, home, base = _states_if_readable(higher), higher, path
     if not rehearsal and any(state.receipt and state.receipt.rehearsal for state in states.values()):
         raise BadInput(
             f"{location.url} holds a rehearsal: no results can be built on it; launch that one first"
@@ -119,18 +120,26 @@ def read(
     return Earlier(name, location, tuple(sorted(set(entries))), states, done)
 
 
+def _states_if_readable(location: Location) -> dict[str, UnitState]:
+    """The receipts of a folder that nobody named: whoever may not look into it takes the place as it is."""
+    try:
+        return read_states(location)
+    except NeurocwlError:
+        return {}
+
+
 def _is_done(state: UnitState) -> bool:
     return state.receipt is not None and state.receipt.status == DONE and state.staging is None
 
 
 def _shared(location: Location) -> list[Entry]:
-    raw = json.loads(location.read(SHARED) or b'{"manifest": []}')
-    return [Entry(one["path"], one["size"], one["etag"]) for one in raw["manifest"]]
-
-
-def pipeline_of(earlier: Earlier) -> str | None:
-    """The pipeline that wrote there, as its receipts say."""
-    return next((s.receipt.pipeline for s in earlier.units.values() if s.receipt), None)
+    try:
+        raw = json.loads(location.read(SHARED) or b'{"manifest": []}')
+        return [Entry(one["path"], one["size"], one["etag"]) for one in raw["manifest"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InfrastructureError(
+            f"{location.url}/{SHARED} is damaged ({error!r}); launch there again: it is written anew"
+        ) from error
 
 
 def input_for(template: Template, pipeline: str, url: str) -> str:

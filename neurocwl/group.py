@@ -24,7 +24,10 @@ def template_of(chosen: Template) -> Template | None:
 def due(
     chosen: Template, output: Location, states: Mapping[str, UnitState], *, rehearsal: bool
 ) -> Order | None:
-    """The work of the group stage; None when there are no results, or they are gathered already."""
+    """The work of the group stage; None when there are no results, or they are gathered already.
+
+    Raises BadInput when another group pipeline gathered what is there: this one would delete it.
+    """
     receipts = [s.receipt for name, s in sorted(states.items()) if s.receipt and name != GROUP]
     parts = {
         name: (results(binding.results, output, [r for r in receipts if r.rehearsal == rehearsal]),)

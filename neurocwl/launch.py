@@ -122,9 +122,8 @@ def group(
     """
     request = Request(chosen, Selection(), {}, chosen.image, parent.rehearsal)
     states = read_states(output)
-    grouping.due(
-        chosen, output, states, rehearsal=parent.rehearsal
-    )  # refuses to replace another pipeline's results
+    # Asked with the receipt of the stage, too: it refuses to replace another pipeline's results.
+    grouping.due(chosen, output, states, rehearsal=parent.rehearsal)
     due = grouping.due(chosen, output, {**states, GROUP: UnitState(None)}, rehearsal=parent.rehearsal)
     if due is None:
         raise BadInput(f"{output.url}: no unit is done whose results {chosen.pipeline} would gather")

@@ -14,7 +14,7 @@ from neurocwl import derivatives, globs, group, joborder, plan, template
 from neurocwl.bids import Entry
 from neurocwl.binding import Binding, Derivatives
 from neurocwl.derivatives import Earlier
-from neurocwl.errors import BadInput
+from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.plan import Plan, Request
 from neurocwl.receipts import Receipt, UnitState, Written
 from neurocwl.s3 import Access
@@ -131,6 +131,21 @@ def test_part_of_an_output_is_known_by_the_receipts_of_the_whole(place: Location
     commit(place, "sub-03", ["sourcedata/freesurfer/sub-03/mri/T1.mgz"], rehearsal=True)
     with pytest.raises(BadInput, match="holds a rehearsal"):
         derivatives.read("freesurfer", inside, rehearsal=False, above=above)
+
+
+def test_a_damaged_record_of_shared_files_is_named(place: Location) -> None:
+    commit(place, "sub-01", ["sub-01/x"])
+    place.write(".neurocwl/shared.json", b"{")
+    with pytest.raises(InfrastructureError, match=r"shared\.json is damaged"):
+        read(place)
+
+
+def test_a_folder_above_that_may_not_be_looked_into_is_passed_over(place: Location, tmp_path: Path) -> None:
+    fill(place, "sub-01/mri/T1.mgz")
+    (tmp_path / "file").write_text("")  # listing below it fails, for root as well
+    above = [(open_location(str(tmp_path / "file"), Access()), "earlier/")]
+    found = derivatives.read("earlier", place, rehearsal=False, above=above)
+    assert [entry.path for entry in found.entries] == ["sub-01/mri/T1.mgz"]
 
 
 def test_what_people_edit_counts_as_it_lies_in_units_that_are_done(place: Location) -> None:
