@@ -75,6 +75,7 @@ def run_shards(
     """
     if not orders:
         return
+    digest = backend.output_digest(run.output, os.environ)
     home, suffix = f"{RUNS}{run.run}/", f"-{stage}" if stage else ""
     image = request.image if request.image != request.template.image else None
     stage_in = means.stage_in(orders)
@@ -107,8 +108,8 @@ def run_shards(
                 place / "job-order.json",
                 place,
                 _environment(run, means),
-                means.backend.toil_options(container=means.container),
-                job_store=_job_store(means.backend, place, run, name),
+                means.backend.toil_options(container=means.container, digest=digest, run=run.run),
+                job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
             )
             try:
                 code = _follow(leader, shard, run, output, shown, stop)
@@ -180,8 +181,3 @@ def _environment(run: Run, means: Means) -> dict[str, str]:
         "PATH": path,
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def _job_store(where: Backend, place: Path, run: Run, name: str) -> str:
-    digest = backend.output_digest(run.output, os.environ)
-    return where.locator(place, backend.job_store_name(digest, run.run, name))
