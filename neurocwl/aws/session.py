@@ -30,7 +30,7 @@ def client(access: Access, service: str, region: str | None = None) -> Any:
             aws_access_key_id=access.keys.key_id if access.keys else None,
             aws_secret_access_key=access.keys.secret if access.keys else None,
         )
-        return session.client(service, config=config, endpoint_url=access.endpoint)  # type: ignore[call-overload]
+        return session.client(service, config=config)  # type: ignore[call-overload]
     except ProfileNotFound as error:
         raise BadInput(f"--profile {access.profile}: {error}; see ~/.aws/config") from error
     except (BotoCoreError, ValueError) as error:
