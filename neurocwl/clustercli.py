@@ -7,13 +7,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[Any]
 
+# Options that stand for settings of a profile: --key-pair K is --backend-setting key_pair=K.
+SETTINGS = (
+    ("--key-pair", "NAME", "an EC2 key pair of yours, whose private key ssh knows"),
+    ("--node-types", "A,B:BID", "at most one type on demand (A) and one as spot (B:0.30 or B:spot)"),
+    ("--max-nodes", "N", "the most workers of each kind"),
+    ("--node-disk", "GIB", "the disk of a worker: plan --prices names it"),
+    ("--zone", "ZONE", "the leader's zone"),
+    ("--subnet", "SUBNET", "the leader's subnet; workers go to those that are like it"),
+    ("--leader-type", "TYPE", "the leader's instance type"),
+    ("--leader-disk", "GIB", "the leader's disk"),
+    ("--appliance", "IMAGE", "the image that leader and workers run in"),
+    ("--instance-profile", "ARN", "an instance profile of yours for all nodes"),
+)
+
 
 def add(commands: "Verbs") -> None:
     """Add `cluster` and its verbs."""
     text = "machines in a cloud for launches: make them, look at them, end them"
     command = commands.add_parser("cluster", help=text, description=text, allow_abbrev=False)
     verbs = command.add_subparsers(metavar="VERB", required=True)
+    _create(verbs)
     _status(verbs)
+    _allow(verbs)
 
 
 def verb(verbs: "Verbs", name: str, text: str, *, named: bool = True) -> argparse.ArgumentParser:
@@ -32,6 +48,43 @@ def verb(verbs: "Verbs", name: str, text: str, *, named: bool = True) -> argpars
     )
     group.add_argument("--region", metavar="REGION", help="the region of the cluster")
     return command
+
+
+def _create(verbs: "Verbs") -> None:
+    text = "make a cluster for launches: neurocwl launch ... --backend B --cluster NAME"
+    command = verb(verbs, "create", text)
+    command.add_argument(
+        "--backend", metavar="B|FILE.yml", default="aws", help="a profile that clusters are made by [aws]"
+    )
+    command.add_argument(
+        "--backend-setting",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any setting of the profile; the options below are the most used",
+    )
+    group = command.add_argument_group("a cluster that Toil makes (defaults: the profile's)")
+    for option, metavar, words in SETTINGS:
+        group.add_argument(option, metavar=metavar, help=words)
+    _sources(group)
+    group.add_argument(
+        "--private", action="store_true", help="nodes without public addresses; ssh reaches private ones"
+    )
+
+
+def _allow(verbs: "Verbs") -> None:
+    command = verb(verbs, "allow", "let ssh in from where you are now, and from nowhere else")
+    _sources(command)
+
+
+def _sources(command: Any) -> None:
+    command.add_argument(
+        "--ssh-from",
+        nargs="+",
+        default=[],
+        metavar="CIDR",
+        help="from where ssh reaches the leader [the address that this machine has on the Internet]",
+    )
 
 
 def _status(verbs: "Verbs") -> None:

@@ -12,6 +12,9 @@ from neurocwl.errors import BadInput
 from neurocwl.s3 import Access
 
 TAG = "neurocwl:cluster"
+BACKEND_TAG, NODES_TAG = "neurocwl:backend", "neurocwl:node-types"
+MOST_TAG, DISK_TAG = "neurocwl:max-nodes", "neurocwl:node-disk-gib"
+APPLIANCE_TAG = "neurocwl:appliance"
 ROLE_TAG = "ToilNodeType"  # leader or worker; Toil's own
 ALIVE = ("pending", "running", "stopping", "stopped")
 
@@ -116,6 +119,28 @@ def existing(name: str, access: Access) -> Cluster:
             f"cluster {name}: there is none in {found.region}; neurocwl cluster create {name}, or give its --region"
         )
     return found
+
+
+def settings_of(name: str, backend: str, access: Access) -> dict[str, str]:
+    """The settings of the backend that a cluster was made with, by its leader's tags.
+
+    Raises BadInput when there is no such cluster, or when another backend made it.
+    """
+    found = existing(name, access)
+    assert found.leader is not None
+    tags = found.leader.tags
+    made_by = tags.get(BACKEND_TAG, "")
+    if made_by != backend:
+        raise BadInput(f"cluster {name} was made by --backend {made_by}, not {backend}")
+    kinds = tags.get(NODES_TAG, "").split()
+    return {
+        "cluster": name,
+        "region": found.region,
+        "node_types": ",".join(kinds),
+        "max_nodes": ",".join(tags.get(MOST_TAG, "1") for _ in kinds),
+        "node_disk": tags.get(DISK_TAG, ""),
+        "appliance": tags.get(APPLIANCE_TAG, ""),
+    }
 
 
 def _node(instance: Mapping[str, Any]) -> Node:

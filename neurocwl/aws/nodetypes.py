@@ -75,3 +75,8 @@ def _same_shape(word: str, types: Sequence[str], nodes: Mapping[str, NodeType]) 
         raise BadInput(
             f"--node-types {word}: types joined by / must be of one shape, for the scaler counts with one of them: {shown}"
         )
+
+
+def dollars(kind: Kind, prices: Prices) -> float:
+    """The most that a node of a kind costs per hour."""
+    return kind.bid if kind.bid is not None else max(prices.on_demand[name] for name in kind.types)

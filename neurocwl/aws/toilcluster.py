@@ -2,17 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from neurocwl.aws.cluster import TAG
+from neurocwl.aws.cluster import APPLIANCE_TAG, BACKEND_TAG, DISK_TAG, MOST_TAG, NODES_TAG, TAG
 from neurocwl.aws.nodetypes import Kind
 from neurocwl.errors import BadInput
 
 KUBERNETES, MESOS = "kubernetes", "mesos"
-TYPES = (KUBERNETES, MESOS)
-TYPE_TAG, NODES_TAG = "neurocwl:cluster-type", "neurocwl:node-types"
-MOST_TAG, DISK_TAG = "neurocwl:max-nodes", "neurocwl:node-disk-gib"
+BUCKET_SUFFIX = "--internal"  # Source: Toil 9.6, AWSProvisioner
 LONGEST = 40  # letters of a name: IAM's roles and S3's buckets are named after it
 
 
@@ -21,7 +19,8 @@ class Spec:
     """A cluster to be made."""
 
     name: str
-    type: str  # kubernetes or mesos
+    backend: str  # the profile that it is made by
+    type: str  # kubernetes or mesos: the profile's batch system
     zone: str
     key_pair: str
     appliance: str  # the image of leader and workers
@@ -56,7 +55,8 @@ class Spec:
         """
         return {
             TAG: self.name,
-            TYPE_TAG: self.type,
+            BACKEND_TAG: self.backend,
+            APPLIANCE_TAG: self.appliance,
             NODES_TAG: " ".join(map(str, self.kinds)),
             MOST_TAG: str(self.max_nodes),
             DISK_TAG: str(self.node_disk_gib),
@@ -100,22 +100,6 @@ def environment(spec: Spec) -> dict[str, str]:
         "TOIL_AWS_TAGS": json.dumps(spec.tags),
         "TOIL_AWS_ZONE": spec.zone,
     }
-
-
-def autoscaling(tags: Mapping[str, str]) -> list[str]:
-    """The options of a workflow on a cluster, by the leader's tags."""
-    kinds = tags[NODES_TAG].split()
-    spot = any(":" in kind for kind in kinds)
-    words = ["--defaultPreemptible=True", "--enableUnlimitedPreemptibleRetries=True"] if spot else []
-    if tags[TYPE_TAG] == MESOS:
-        most = ",".join(tags[MOST_TAG] for _ in kinds)
-        words += [
-            "--provisioner=aws",
-            f"--nodeTypes={','.join(kinds)}",
-            f"--maxNodes={most}",
-            f"--nodeStorage={tags[DISK_TAG]}",
-        ]
-    return words
 
 
 def in_the_way(name: str, roles: Iterable[str]) -> list[str]:
