@@ -103,7 +103,9 @@ def _allow(arguments: argparse.Namespace) -> int:
     ours = access(arguments)
     found = cluster.existing(arguments.name, ours)
     assert found.leader is not None
-    where = backend.load(found.leader.tags.get(cluster.BACKEND_TAG, "aws"), (), {"region": found.region})
+    made_by = found.leader.tags.get(cluster.BACKEND_TAG, "")
+    profile = made_by if made_by in backend.names() else "aws"  # a lab's own file is elsewhere
+    where = backend.load(profile, (), {"region": found.region})
     sources = _allowed(arguments, where)
     with session.explained(f"cluster {found.name}"):
         ec2 = session.client(ours, "ec2", found.region)

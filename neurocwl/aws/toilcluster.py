@@ -78,7 +78,6 @@ def command(spec: Spec) -> list[str]:
         f"--leaderNodeType={spec.leader_type}",
         f"--leaderStorage={spec.leader_disk_gib}",
         f"--nodeStorage={spec.node_disk_gib}",
-        "--forceDockerAppliance",  # whether the image is there is doctor's question: it knows private registries
         "--logInfo",
     ]
     if spec.type == KUBERNETES:
