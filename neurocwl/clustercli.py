@@ -30,6 +30,7 @@ def add(commands: "Verbs") -> None:
     _create(verbs)
     _status(verbs)
     _allow(verbs)
+    _lead(verbs)
 
 
 def verb(verbs: "Verbs", name: str, text: str, *, named: bool = True) -> argparse.ArgumentParser:
@@ -75,6 +76,12 @@ def _create(verbs: "Verbs") -> None:
 def _allow(verbs: "Verbs") -> None:
     command = verb(verbs, "allow", "let ssh in from where you are now, and from nowhere else")
     _sources(command)
+
+
+def _lead(verbs: "Verbs") -> None:
+    text = "on the leader: carry out a launch that was brought there, then end the cluster; no command for people"
+    command = verb(verbs, "lead", text, named=False)
+    command.add_argument("file", type=Path, metavar="FILE", help="what launch --detach has put there")
 
 
 def _sources(command: Any) -> None:

@@ -5,7 +5,7 @@ import json
 import sys
 
 from neurocwl import backend, clustercli, prices
-from neurocwl.aws import cluster, create, harden, nodetypes, session, toilcluster
+from neurocwl.aws import cluster, create, harden, lead, leader, nodetypes, session, toilcluster
 from neurocwl.backend import Backend
 from neurocwl.errors import BadInput
 from neurocwl.prepare import access
@@ -14,7 +14,7 @@ from neurocwl.show import cluster as show_cluster
 
 def run(arguments: argparse.Namespace) -> int:
     """Dispatch to a verb; returns the exit code."""
-    verbs = {"create": _create, "status": _status, "allow": _allow}
+    verbs = {"create": _create, "status": _status, "allow": _allow, "lead": _lead}
     return verbs[arguments.verb](arguments)
 
 
@@ -72,13 +72,15 @@ def _create_with_toil(arguments: argparse.Namespace, where: Backend) -> int:
         subnet=place.subnet,
         instance_profile=values.get("instance_profile"),
     )
-    leader = known.on_demand.get(spec.leader_type)
+    price = known.on_demand.get(spec.leader_type)
     most = sum(nodetypes.dollars(kind, known) for kind in kinds) * spec.max_nodes
     say(
-        f"{what}: a leader {spec.leader_type} in {spec.zone}, {f'${leader:.3f}' if leader else 'of unknown price'} "
+        f"{what}: a leader {spec.leader_type} in {spec.zone}, {f'${price:.3f}' if price else 'of unknown price'} "
         f"per hour, and up to {spec.max_nodes} of {' and '.join(map(str, kinds))}, at most ${most:.2f} per hour"
     )
-    show_cluster(create.create(spec, place, sources, ours, say))
+    made = create.create(spec, place, sources, ours, say)
+    leader.begin_watch(made, values["idle"], values["max_age"])
+    show_cluster(made)
     print(f"  neurocwl launch ... --backend {where.name} --cluster {spec.name}")
     return 0
 
@@ -114,6 +116,10 @@ def _allow(arguments: argparse.Namespace) -> int:
             harden.admit(ec2, group["GroupId"], sources)
     print(f"cluster {found.name}: ssh is let in from {', '.join(sources)} alone")
     return 0
+
+
+def _lead(arguments: argparse.Namespace) -> int:
+    return lead.carry_out(arguments.file)
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from neurocwl import prices
-from neurocwl.aws import session
+from neurocwl.aws import nodetypes, session
+from neurocwl.backend import Node
 from neurocwl.errors import BadInput
 from neurocwl.s3 import Access
 
@@ -20,7 +21,7 @@ ALIVE = ("pending", "running", "stopping", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Instance:
     """An instance of a cluster."""
 
     id: str
@@ -40,12 +41,12 @@ class Cluster:
 
     name: str
     region: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[Instance, ...]
     usd_per_hour: Mapping[str, float]  # of each node id whose price is known
     prices_of: str  # ISO 8601: the date of the prices
 
     @property
-    def leader(self) -> Node | None:
+    def leader(self) -> Instance | None:
         """The node that runs the launches; None while it does not exist."""
         return next((node for node in self.nodes if node.role == "leader"), None)
 
@@ -121,17 +122,14 @@ def existing(name: str, access: Access) -> Cluster:
     return found
 
 
-def settings_of(name: str, backend: str, access: Access) -> dict[str, str]:
-    """The settings of the backend that a cluster was made with, by its leader's tags.
+def settings_of(name: str, access: Access) -> dict[str, str]:
+    """The settings of the profile that a cluster was made with, by its leader's tags.
 
-    Raises BadInput when there is no such cluster, or when another backend made it.
+    Raises BadInput when there is no such cluster.
     """
     found = existing(name, access)
     assert found.leader is not None
     tags = found.leader.tags
-    made_by = tags.get(BACKEND_TAG, "")
-    if made_by != backend:
-        raise BadInput(f"cluster {name} was made by --backend {made_by}, not {backend}")
     kinds = tags.get(NODES_TAG, "").split()
     return {
         "cluster": name,
@@ -143,11 +141,18 @@ def settings_of(name: str, backend: str, access: Access) -> dict[str, str]:
     }
 
 
-def _node(instance: Mapping[str, Any]) -> Node:
+def node_of(settings: Mapping[str, str]) -> Node:
+    """The largest node that a cluster with these settings starts."""
+    known = prices.snapshot(settings["region"])
+    kinds = nodetypes.parse(settings["node_types"], known)
+    return nodetypes.largest(kinds, known, int(settings["node_disk"]))
+
+
+def _node(instance: Mapping[str, Any]) -> Instance:
     tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
     launched = instance["LaunchTime"]
     assert isinstance(launched, datetime)
-    return Node(
+    return Instance(
         id=instance["InstanceId"],
         role=tags.get(ROLE_TAG, "worker"),
         type=instance["InstanceType"],
@@ -160,7 +165,7 @@ def _node(instance: Mapping[str, Any]) -> Node:
     )
 
 
-def _priced(nodes: Iterable[Node], region: str) -> tuple[dict[str, float], str]:
+def _priced(nodes: Iterable[Instance], region: str) -> tuple[dict[str, float], str]:
     """Dollars per hour by node id, and the date of the prices. A stopped node costs its volume alone."""
     try:
         known = prices.snapshot(region)

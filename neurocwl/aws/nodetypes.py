@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from neurocwl.backend import Node
 from neurocwl.errors import BadInput
-from neurocwl.nodes import NodeType
+from neurocwl.nodes import NodeType, disk_for_jobs, memory_for_jobs
 from neurocwl.prices import Prices
 
 SPOT = "spot"  # in place of a bid: at most what the type costs on demand
@@ -80,3 +81,13 @@ def _same_shape(word: str, types: Sequence[str], nodes: Mapping[str, NodeType]) 
 def dollars(kind: Kind, prices: Prices) -> float:
     """The most that a node of a kind costs per hour."""
     return kind.bid if kind.bid is not None else max(prices.on_demand[name] for name in kind.types)
+
+
+def largest(kinds: Sequence[Kind], prices: Prices, disk_gib: int) -> Node:
+    """What a unit can have at most on a node of any kind. A type with disks of its own has those instead."""
+    found = [prices.nodes[kind.types[0]] for kind in kinds]
+    return Node(
+        cpus=max(node.vcpus for node in found),
+        memory_mib=int(max(memory_for_jobs(node.memory_mib) for node in found)),
+        disk_mib=int(max(disk_for_jobs(node.disk_gib or disk_gib) for node in found)),
+    )
