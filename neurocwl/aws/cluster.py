@@ -135,6 +135,7 @@ def settings_of(name: str, access: Access) -> dict[str, str]:
         "cluster": name,
         "region": found.region,
         "node_types": ",".join(kinds),
+        "only_spot": "True" if all(":" in kind for kind in kinds) else "",
         "max_nodes": ",".join(tags.get(MOST_TAG, "1") for _ in kinds),
         "node_disk": tags.get(DISK_TAG, ""),
         "appliance": tags.get(APPLIANCE_TAG, ""),

@@ -128,6 +128,7 @@ def create(
         harden.admit(client("ec2"), own, sources)
         harden.instances(client("ec2"), spec.name)
         harden.templates(client("ec2"), spec.name)
+        harden.scaling_groups(client("autoscaling"), spec.name)
         if failed:
             raise InfrastructureError(
                 f"{what}: Toil failed: {failed}\n"

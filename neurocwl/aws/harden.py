@@ -13,6 +13,8 @@ WIDEST = {4: 8, 6: 32}  # the shortest prefix that is somebody's, by version of 
 # Containers are one hop further from the metadata service than their node, and pods two.
 METADATA = {"HttpTokens": "required", "HttpPutResponseHopLimit": 3, "HttpEndpoint": "enabled"}
 
+SPOT_LABEL = "k8s.io/cluster-autoscaler/node-template/label/eks.amazonaws.com/capacityType"
+
 
 def network(text: str) -> str:
     """An address or CIDR block as a CIDR block; raises BadInput for what would let in half the world."""
@@ -154,6 +156,22 @@ def _closed(data: Mapping[str, Any]) -> dict[str, Any]:
         for disk in data.get("BlockDeviceMappings", [])
     ]
     return {**data, "BlockDeviceMappings": disks, "MetadataOptions": METADATA}
+
+
+def scaling_groups(autoscaling: Any, name: str) -> None:
+    """Tell the autoscaler what workers of spot groups will be called before there is one.
+
+    Kubernetes keeps other jobs off them by that label. From zero nodes the autoscaler sees no label, and would
+    start one spot node after the other for a job that may run on none.
+    """
+    pages = autoscaling.get_paginator("describe_auto_scaling_groups").paginate()
+    for one in (group for page in pages for group in page["AutoScalingGroups"]):
+        own = {"Key": TAG, "Value": name} in [{k: t[k] for k in ("Key", "Value")} for t in one["Tags"]]
+        distribution = one.get("MixedInstancesPolicy", {}).get("InstancesDistribution", {})
+        if own and "SpotMaxPrice" in distribution:
+            tag = {"Key": SPOT_LABEL, "Value": "SPOT", "PropagateAtLaunch": False}
+            group = {"ResourceId": one["AutoScalingGroupName"], "ResourceType": "auto-scaling-group"}
+            autoscaling.create_or_update_tags(Tags=[{**group, **tag}])
 
 
 def roles(iam: Any, name: str) -> None:

@@ -4,104 +4,21 @@ Stand-ins, and what they do not prove: docs/not-proved.md. No machine boots (tes
 moto checks no permission.
 """
 
-import http.server
-import os
-import subprocess
-import sys
-import threading
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from toil.version import currentCommit
 
 from neurocwl import prices
-from tests import clouds
-
-WITHOUT_SSH = Path(__file__).parents[1] / "data" / "toil_without_ssh"
-HERE = "198.51.100.7"  # what the address service says: an address of documentation, nobody's
-# Toil asks the registry for an image, unless its tag names Toil's commit.
-APPLIANCE = f"registry.example/neurocwl/appliance:0.1-{currentCommit}"
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """An account of moto's, and the command."""
-
-    variables: dict[str, str]
-    address_service: str
-
-    def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.variables["AWS_ENDPOINT_URL"],
-            region_name=clouds.REGION,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-
-    def cluster(self, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TOIL_"))}
-        path = os.pathsep.join(filter(None, (str(WITHOUT_SSH), os.environ.get("PYTHONPATH"))))
-        environment = {**kept, **self.variables, "PYTHONPATH": path, "TOIL_AWS_AMI": "ami-03cf127a", **more}
-        return subprocess.run(
-            [sys.executable, "-m", "neurocwl", "cluster", *words],
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=300,
-        )
-
-    def create(self, name: str, *words: str) -> "subprocess.CompletedProcess[str]":
-        service = f"address_service={self.address_service}"
-        own = ["--key-pair", "mine", "--appliance", APPLIANCE, "--backend-setting", service]
-        return self.cluster("create", name, *own, *words)
-
-    def tagged(self, name: str) -> dict[str, list[dict[str, Any]]]:
-        """Instances, volumes, groups, templates and autoscaling groups with the tag of a cluster."""
-        ec2, by_tag = self.client("ec2"), [{"Name": "tag:neurocwl:cluster", "Values": [name]}]
-        reservations = ec2.describe_instances(Filters=by_tag)["Reservations"]
-        scaling = self.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
-        return {
-            "instances": [one for r in reservations for one in r["Instances"]],
-            "volumes": ec2.describe_volumes(Filters=by_tag)["Volumes"],
-            "groups": ec2.describe_security_groups(Filters=by_tag)["SecurityGroups"],
-            "templates": ec2.describe_launch_templates(Filters=by_tag)["LaunchTemplates"],
-            "scaling": [g for g in scaling if tags_of(g).get("neurocwl:cluster") == name],
-        }
-
-
-def tags_of(thing: dict[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in thing["Tags"]}
-
-
-class AddressService(http.server.BaseHTTPRequestHandler):
-    """Answers as checkip does: the caller's address, here a made-up one."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(f"{HERE}\n".encode())
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+from tests import clouds, toil_cloud
+from tests.toil_cloud import APPLIANCE, HERE, Cloud, tags_of
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Iterator[Cloud]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), AddressService)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        with clouds.moto_server() as url:
-            one = Cloud(clouds.variables(url), f"http://127.0.0.1:{server.server_port}/")
-            one.client("ec2").create_key_pair(KeyName="mine")
-            yield one
-    finally:
-        server.shutdown()
-        server.server_close()
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with toil_cloud.cloud(tmp_path_factory.mktemp("laptop")) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +66,8 @@ def test_each_kind_of_worker_has_a_group_that_scales_from_none(
     )
     assert "SpotMaxPrice" not in on_demand
     assert spot["OnDemandPercentageAboveBaseCapacity"] == 0
+    label = "k8s.io/cluster-autoscaler/node-template/label/eks.amazonaws.com/capacityType"
+    assert [tags_of(groups[name]).get(label) for name in ("m5.4xlarge", "r5.2xlarge")] == [None, "SPOT"]
     assert float(spot["SpotMaxPrice"]) == prices.snapshot(clouds.REGION).on_demand["r5.2xlarge"]
 
 
@@ -213,6 +132,18 @@ def test_everything_is_tagged_with_the_clusters_name(cloud: Cloud, kubernetes: d
         "templates": 2,
         "scaling": 2,
     }
+
+
+@pytest.mark.usefixtures("kubernetes")
+def test_the_dead_mans_switch_is_started_on_the_leader(cloud: Cloud) -> None:
+    """What it does is tests/unit's to show; here, that ssh is told to start it, and where."""
+    asked = [json.loads(line) for line in cloud.notes.read_text().splitlines()]
+    (leader,) = cloud.tagged("lab-k")["instances"]
+    mine = [one for one in asked if one["host"] == f"core@{leader['PublicIpAddress']}"]
+    assert f"-oHostKeyAlias={leader['InstanceId']}" in mine[0]["options"]
+    started = [one["words"] for one in mine if one["words"][2] == "-d"]
+    assert len(started) == 1
+    assert "exec neurocwl cluster watch lab-k --region us-west-2 --idle 2h --max-age 48h" in started[0][-1]
 
 
 def test_what_a_launch_needs_to_know_is_on_the_leader(kubernetes: dict[str, Any]) -> None:
