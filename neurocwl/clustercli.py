@@ -17,7 +17,7 @@ SETTINGS = (
     ("--subnet", "SUBNET", "the leader's subnet; workers go to those that are like it"),
     ("--leader-type", "TYPE", "the leader's instance type"),
     ("--leader-disk", "GIB", "the leader's disk"),
-    ("--appliance", "IMAGE", "the image that leader and workers run in"),
+    ("--image", "IMAGE", "the image that leader and workers run in"),
     ("--instance-profile", "ARN", "an instance profile of yours for all nodes"),
 )
 

@@ -41,7 +41,7 @@ def _create_with_toil(arguments: argparse.Namespace, where: Backend) -> int:
         print(line, file=sys.stderr)
 
     ours, values = access(arguments), where.values
-    for name in ("key_pair", "appliance", "node_types"):
+    for name in ("key_pair", "image", "node_types"):
         if not values.get(name):
             fix = f"--{name.replace('_', '-')}"
             raise BadInput(f"cluster create needs {fix}: {where.settings[name].doc}")
@@ -63,7 +63,7 @@ def _create_with_toil(arguments: argparse.Namespace, where: Backend) -> int:
         type=where.batch_system,
         zone=place.zone,
         key_pair=values["key_pair"],
-        appliance=values["appliance"],
+        appliance=values["image"],
         leader_type=values["leader_type"],
         leader_disk_gib=_number("--leader-disk", values["leader_disk"]),
         kinds=kinds,

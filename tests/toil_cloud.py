@@ -89,7 +89,7 @@ class Cloud:
 
     def create(self, name: str, *words: str) -> "subprocess.CompletedProcess[str]":
         service = f"address_service={self.address_service}"
-        own = ["--key-pair", "mine", "--appliance", APPLIANCE, "--backend-setting", service]
+        own = ["--key-pair", "mine", "--image", APPLIANCE, "--backend-setting", service]
         return self.cluster("create", name, *own, *words)
 
     def tagged(self, name: str) -> dict[str, list[dict[str, Any]]]:

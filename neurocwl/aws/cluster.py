@@ -138,7 +138,7 @@ def settings_of(name: str, access: Access) -> dict[str, str]:
         "only_spot": "True" if all(":" in kind for kind in kinds) else "",
         "max_nodes": ",".join(tags.get(MOST_TAG, "1") for _ in kinds),
         "node_disk": tags.get(DISK_TAG, ""),
-        "appliance": tags.get(APPLIANCE_TAG, ""),
+        "image": tags.get(APPLIANCE_TAG, ""),
     }
 
 

@@ -69,7 +69,7 @@ def begin_watch(made: Cluster, idle: str, max_age: str) -> None:
 
 def check_version(there: Leader) -> None:
     """Refuse an appliance without this very version: a launch is planned here and carried out there."""
-    fix = "make the cluster with --appliance of this version (provisioning/images/appliance)"
+    fix = "make the cluster with an --image of this version (provisioning/images/appliance)"
     try:
         found = there.run(["neurocwl", "--version"]).split()[-1:]
     except InfrastructureError as error:

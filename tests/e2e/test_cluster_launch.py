@@ -28,6 +28,7 @@ doc: A leader without a cluster behind it.
 batch_system: single_machine
 job_store: folder
 container: docker
+options: []
 on_demand: []
 """
 
@@ -50,7 +51,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         assert made.returncode == 0, made.stderr
         s3, folder = one.client("s3"), one.folder
         s3.create_bucket(Bucket="lab", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
-        for file in sorted(write_dataset(folder / "ds", ["01", "02"]).rglob("*")):
+        for file in sorted(write_dataset(folder / "ds", ["01"]).rglob("*")):
             if file.is_file():
                 s3.upload_file(str(file), "lab", f"ds/{file.relative_to(folder / 'ds').as_posix()}")
         (folder / "profile.yml").write_text(PROFILE)
@@ -67,8 +68,8 @@ def launch(cloud: Cloud, out: str, *words: str) -> Any:
 
 
 def keys(cloud: Cloud, prefix: str) -> list[str]:
-    found = cloud.client("s3").list_objects_v2(Bucket="lab", Prefix=f"{prefix}/")
-    return [one["Key"] for one in found.get("Contents", [])]
+    pages = cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket="lab", Prefix=f"{prefix}/")
+    return [one["Key"] for page in pages for one in page.get("Contents", [])]
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +79,8 @@ def launched(cloud: Cloud) -> Launched:
         cloud, "out", "--fs-license-file", "licence.txt", "--parameters", "own.yml", "--keep-cluster"
     )
     assert started.returncode == 0, started.stderr
-    for _ in range(180):
-        ended = [key for key in keys(cloud, "out") if "/leaders/" in key]
+    for _ in range(300):
+        ended = keys(cloud, "out/.neurocwl/leaders")
         if ended:
             break
         time.sleep(1)
@@ -95,7 +96,6 @@ def test_the_laptop_is_told_the_run_and_every_unit_is_done_without_it(launched: 
     )
     assert {one["unit"]: one["status"] for one in launched.status["units"]} == {
         "sub-01": "done",
-        "sub-02": "done",
         "group": "done",
     }
     assert launched.record["exit_code"] == 0, launched.record["log"]
