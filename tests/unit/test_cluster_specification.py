@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurocwl import prices
+from neurocwl import backend, prices
 from neurocwl.aws import harden, nodetypes, toilcluster
 from neurocwl.errors import BadInput, InfrastructureError
 
@@ -151,3 +152,21 @@ def test_nobody_lets_in_the_world(text: str) -> None:
 def test_an_address_service_that_does_not_answer_names_the_way_out() -> None:
     with pytest.raises(InfrastructureError, match="--ssh-from"):
         harden.own_address("http://127.0.0.1:9/")
+
+
+@pytest.mark.parametrize("capacity", [backend.ON_DEMAND, backend.SPOT])
+@pytest.mark.parametrize("name", ["aws", "aws-mesos"])
+def test_toil_takes_every_option_of_the_profiles(name: str, capacity: str) -> None:
+    """Asked of toil-cwl-runner: an option that it does not know, or without the value that it needs, ends it."""
+    settings = {
+        "region": "us-west-2",
+        "image": "registry.example/appliance:1",
+        "node_types": "m5.4xlarge,r5.2xlarge:0.3",
+        "max_nodes": "5,5",
+        "only_spot": "True",
+    }
+    options = backend.load(name, (), settings).toil_options(capacity, digest="d", run="r")
+    toil = str(Path(sys.executable).parent / "toil-cwl-runner")
+    done = subprocess.run([toil, *options, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--defaultPreemptible=True" in options
