@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from neurocwl import stackcommands
 from neurocwl.aws import cluster
 from neurocwl.prepare import access
 from neurocwl.show import cluster as show_cluster
@@ -10,8 +11,13 @@ from neurocwl.show import cluster as show_cluster
 
 def run(arguments: argparse.Namespace) -> int:
     """Dispatch to a verb; returns the exit code."""
-    verbs = {"status": _status}
-    return verbs[arguments.verb](arguments)
+    verbs = {
+        ("create", "aws-batch"): stackcommands.create,
+        ("status", "aws"): _status,
+        ("status", "aws-batch"): stackcommands.status,
+        ("destroy", "aws-batch"): stackcommands.destroy,
+    }
+    return verbs[arguments.verb, arguments.backend](arguments)
 
 
 def _status(arguments: argparse.Namespace) -> int:
