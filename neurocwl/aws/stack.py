@@ -71,7 +71,7 @@ def read(cf: Any, name: str) -> Stack | None:
         name,
         raw["StackStatus"],
         {one["OutputKey"]: one["OutputValue"] for one in raw.get("Outputs", [])},
-        {one["ParameterKey"]: one["ParameterValue"] for one in raw.get("Parameters", [])},
+        {one["ParameterKey"]: one.get("ParameterValue", "") for one in raw.get("Parameters", [])},
     )
 
 

@@ -143,7 +143,8 @@ def test_only_actions_that_aws_knows_no_resource_for_are_given_on_everything(
     wide = [
         f"{name}: {action}"
         for name, statement in statements()
-        if "*" in (statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]])
+        if "*"
+        in (statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]])
         for action in actions(statement)
         if aws_actions[action.lower()].get("Resources")
     ]
