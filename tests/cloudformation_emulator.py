@@ -13,7 +13,7 @@ Run as a program: `python tests/cloudformation_emulator.py PORT`. What is mended
 - policies within roles are JSON, and not what Python prints of it;
 - Batch resources and managed policies go with their stack.
 
-It checks no permission, and drops what it does not know (docs/not-proved.md).
+It shows resources whose condition is false as added, tells no replacement, checks no permission, and drops what it does not know (docs/not-proved.md).
 """
 
 import json
@@ -62,11 +62,8 @@ def list_defaults() -> None:
 
 def changed_parameters() -> None:
     def diff(self: Any) -> list[Any]:
-        old, new = self.stack.resource_map.input_parameters, self.parameters
-        if not self.stack.resource_map._resource_json_map:
-            old = new
         found = self.stack.resource_map.build_resource_diff(self.template_dict)
-        names = {name for name in {*old, *new} if str(old.get(name)) != str(new.get(name))}
+        names = set() if found["Add"] else changed(self.stack, self.parameters)
         resources = self.template_dict["Resources"]
         grown = True
         while grown:  # a change of what a resource refers to may change the resource
@@ -78,15 +75,16 @@ def changed_parameters() -> None:
                 and refers(body) & (names | set(found["Modify"]))
             }
             grown, names = bool(more), names | more
-        changed = [name for name in resources if name in names and name not in found["Modify"]]
+        touched = [name for name in resources if name in names and name not in found["Modify"]]
         kinds = {
             **{name: body["Type"] for name, body in self.stack.resource_map._resource_json_map.items()},
             **{name: body["Type"] for name, body in resources.items()},
         }
-        actions = {**found, "Modify": [*found["Modify"], *changed]}
+        actions = {**found, "Modify": [*found["Modify"], *touched]}
         return [stacks.Change(action, name, kinds[name]) for action in actions for name in actions[action]]
 
     stacks.ChangeSet.diff = diff
+    stacks.Stack.has_parameters = lambda self, others: not changed(self, others)
     CloudFormationResponse._validate_different_update = lambda *_: None
 
 
@@ -148,13 +146,21 @@ def policies_as_json() -> None:
     Role.put_policy = as_json
 
 
-def parameters_as_text() -> None:
-    def texts(self: Any) -> dict[str, str]:
-        return {
-            name: ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            for name, value in self.resource_map.resolved_parameters.items()
-        }
+def texts(self: stacks.Stack) -> dict[str, str]:
+    """The parameters of a stack as they were given."""
+    return {
+        name: ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in self.resource_map.resolved_parameters.items()
+    }
 
+
+def changed(stack: stacks.Stack, new: dict[str, str]) -> set[str]:
+    """The parameters whose values differ from those of a stack."""
+    old = texts(stack)
+    return {name for name, value in new.items() if old.get(name) != str(value)}
+
+
+def parameters_as_text() -> None:
     def listed(self: Any) -> list[dict[str, str]]:
         return [{"ParameterKey": key, "ParameterValue": value} for key, value in texts(self).items()]
 
