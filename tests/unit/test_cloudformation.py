@@ -1,4 +1,4 @@
-"""The templates of provisioning/cloudformation as they stand: what no emulator would notice."""
+"""The templates of a cluster on AWS Batch as they stand: what no emulator would notice."""
 
 import ast
 import importlib.util
@@ -16,7 +16,7 @@ from neurocwl import assets
 from neurocwl.aws import batchstack
 
 FOLDER = assets.path("provisioning/cloudformation")
-TEMPLATES = sorted(FOLDER.glob("*.yml"))
+TEMPLATES = [FOLDER / "batch.yml", FOLDER / "trigger.yml"]
 MOST_BYTES = 51_200  # of a template that comes in the request itself
 
 

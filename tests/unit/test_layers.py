@@ -53,7 +53,7 @@ LAYERS = (
     {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description", "rocrate"},
     {"plan", "verify", "group", "notify", "project", "sync", "provenance"},
     {"export", "show", "prepare", "superseded", "leaders", "estimate", "detach"},
-    {"launch", "realdata", "standalone", "importing", "stackcommands"},
+    {"kubernetes", "launch", "realdata", "standalone", "importing", "stackcommands"},
     {"demo", "clustercommands"},
     {"commands"},
     {"cli"},
