@@ -26,8 +26,13 @@ def create(arguments: argparse.Namespace) -> int:
     if arguments.trigger:
         asked["Events"] = "true"
     cf = client(ours, "cloudformation")
-    if stack.read(cf, name) is None and "VpcId" not in asked:
-        asked = {**batchstack.network(client(ours, "ec2")), **asked}
+    if stack.read(cf, name) is None:
+        if "ApplianceImage" not in asked:
+            raise BadInput(
+                "a new cluster needs --set ApplianceImage=REGISTRY/IMAGE:TAG: the image of provisioning/images/appliance, in a registry of yours (docs/aws-batch.md)"
+            )
+        if "VpcId" not in asked:
+            asked = {**batchstack.network(client(ours, "ec2")), **asked}
     _say(f"{arguments.name} on AWS Batch in {region_of(ours)}")
     if not _bring(cf, arguments, BATCH, asked):
         return 1

@@ -22,6 +22,7 @@ from tests import clouds
 from tests.unit import policies
 
 NAME, STACK = "lab", "lab-neurocwl-batch"
+IMAGE = "123456789012.dkr.ecr.us-west-2.amazonaws.com/neurocwl:0.1.0-c0ffee"
 RUN = "0123456789abcdef-20261121-101112-001"
 Roles = dict[str, list[dict[str, Any]]]
 OUTPUT = "arn:aws:s3:::lab-derivatives/fmriprep"
@@ -94,7 +95,7 @@ def first(empty: Account) -> Said:
     """The command that makes the cluster."""
     return empty.create(
         *("--yes", "--read", "s3://lab-bids/ds1", "--write", "s3://lab-derivatives/fmriprep"),
-        *("--set", "DiskGib=320", "SpotInstanceTypes=r5a.large,r5.large", "LogDays=30"),
+        *("--set", f"ApplianceImage={IMAGE}", "DiskGib=320", "SpotInstanceTypes=r5a.large,r5.large", "LogDays=30"),
         *("PrepullImages=nipreps/fmriprep:25.2.7,neurodata/m2g:v0.3.0", "NotificationEmail=lab@example.org"),
     )
 
@@ -233,7 +234,7 @@ def leader(account: Account) -> Any:
 def test_a_leader_runs_in_the_appliance_by_its_own_role(made: Account) -> None:
     found = leader(made)
     roles = {one["RoleName"]: one["Arn"] for one in made.client("iam").list_roles()["Roles"]}
-    assert found["image"] == made.outputs()["Appliance"]
+    assert found["image"] == made.outputs()["Image"] == IMAGE
     assert found["jobRoleArn"] == roles[made.there("LeaderRole")]
 
 
@@ -454,6 +455,7 @@ def test_what_a_launch_is_told_comes_from_the_stack(made: Account, monkeypatch: 
     assert (told["cluster"], told["region"]) == (NAME, clouds.REGION)
     assert told["queue"] == made.there("OnDemandQueue")
     assert told["spot_queue"] == made.there("SpotQueue")
+    assert told["image"] == IMAGE
     assert told["job_role"].endswith(f":role/{made.there('JobRole')}")
     with pytest.raises(BadInput, match="has no such cluster on AWS Batch; neurocwl cluster create other"):
         batchstack.settings_of("other", Access())
@@ -542,6 +544,11 @@ def test_nothing_is_done_where_nobody_can_be_asked(made: Account) -> None:
     assert node_template(made)["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == 320
 
 
+def test_a_new_cluster_needs_an_image(made: Account) -> None:
+    said = made.run("cluster", "create", "other", "--backend", "aws-batch", "--yes")
+    assert (said.code, "needs --set ApplianceImage=REGISTRY/IMAGE:TAG" in said.err) == (2, True)
+
+
 def test_a_parameter_that_does_not_exist_is_refused(made: Account) -> None:
     said = made.create("--yes", "--set", "DiskGB=500")
     assert (said.code, "no parameter is called 'DiskGB'; there are ApplianceImage" in said.err) == (2, True)
@@ -620,4 +627,4 @@ def test_data_stay_until_somebody_says_otherwise(ended: Said, made: Account) -> 
 
 
 def test_it_can_be_made_again(ended: Said, made: Account) -> None:
-    assert made.create("--yes").code == 0
+    assert made.create("--yes", "--set", f"ApplianceImage={IMAGE}").code == 0
