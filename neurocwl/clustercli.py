@@ -31,6 +31,7 @@ def add(commands: "Verbs") -> None:
     _status(verbs)
     _allow(verbs)
     _lead(verbs)
+    _destroy(verbs)
 
 
 def verb(verbs: "Verbs", name: str, text: str, *, named: bool = True) -> argparse.ArgumentParser:
@@ -51,12 +52,16 @@ def verb(verbs: "Verbs", name: str, text: str, *, named: bool = True) -> argpars
     return command
 
 
-def _create(verbs: "Verbs") -> None:
-    text = "make a cluster for launches: neurocwl launch ... --backend B --cluster NAME"
-    command = verb(verbs, "create", text)
+def _backend(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--backend", metavar="B|FILE.yml", default="aws", help="a profile that clusters are made by [aws]"
     )
+
+
+def _create(verbs: "Verbs") -> None:
+    text = "make a cluster for launches, or change its stack: neurocwl launch ... --backend B --cluster NAME"
+    command = verb(verbs, "create", text)
+    _backend(command)
     command.add_argument(
         "--backend-setting",
         nargs="+",
@@ -71,6 +76,35 @@ def _create(verbs: "Verbs") -> None:
     group.add_argument(
         "--private", action="store_true", help="nodes without public addresses; ssh reaches private ones"
     )
+    group = command.add_argument_group("a cluster that CloudFormation makes")
+    group.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameters of provisioning/cloudformation/*.yml, e.g. DiskGib=400 BudgetDollars=200; those not given stay",
+    )
+    group.add_argument(
+        "--from-plan",
+        type=Path,
+        metavar="FILE.json",
+        help="node types and disk from what neurocwl plan --prices --json printed",
+    )
+    group.add_argument(
+        "--read", nargs="+", default=[], metavar="s3://BUCKET/PREFIX", help="what launches may read"
+    )
+    group.add_argument(
+        "--write", nargs="+", default=[], metavar="s3://BUCKET/PREFIX", help="what launches may write as well"
+    )
+    group.add_argument(
+        "--trigger",
+        nargs="+",
+        default=[],
+        metavar="PIPELINE",
+        help="runs of these start themselves when a marker is uploaded beside a dataset",
+    )
+    group.add_argument("--yes", action="store_true", help="do not ask")
+    group.add_argument("--dry-run", action="store_true", help="show what would change, and stop")
 
 
 def _allow(verbs: "Verbs") -> None:
@@ -94,6 +128,16 @@ def _sources(command: Any) -> None:
     )
 
 
+def _destroy(verbs: "Verbs") -> None:
+    command = verb(
+        verbs, "destroy", "delete a cluster and the job stores of its runs; what is deleted is shown first"
+    )
+    _backend(command)
+    command.add_argument("--delete-data", action="store_true", help="its bucket of data and results as well")
+    command.add_argument("--yes", action="store_true", help="do not ask")
+
+
 def _status(verbs: "Verbs") -> None:
     command = verb(verbs, "status", "the nodes of a cluster, since when, and what they cost per hour")
+    _backend(command)
     command.add_argument("--json", action="store_true", help="as JSON: a stable, documented form")

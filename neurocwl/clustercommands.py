@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from neurocwl import backend, clustercli, prices
+from neurocwl import backend, clustercli, prices, stackcommands
 from neurocwl.aws import cluster, create, harden, lead, leader, nodetypes, session, toilcluster
 from neurocwl.backend import Backend
 from neurocwl.errors import BadInput
@@ -14,15 +14,22 @@ from neurocwl.show import cluster as show_cluster
 
 def run(arguments: argparse.Namespace) -> int:
     """Dispatch to a verb; returns the exit code."""
-    verbs = {"create": _create, "status": _status, "allow": _allow, "lead": _lead}
-    return verbs[arguments.verb](arguments)
-
-
-def _create(arguments: argparse.Namespace) -> int:
-    where = _profile(arguments)
-    if where.cluster == "toil":
-        return _create_with_toil(arguments, where)
-    raise BadInput(f"--backend {where.name}: its machines are made by somebody else; launch with it at once")
+    verbs = {"allow": _allow, "lead": _lead}
+    if arguments.verb in verbs:
+        return verbs[arguments.verb](arguments)
+    kinds = {
+        ("create", "toil"): _create,
+        ("status", "toil"): _status,
+        ("create", "cloudformation"): stackcommands.create,
+        ("status", "cloudformation"): stackcommands.status,
+        ("destroy", "cloudformation"): stackcommands.destroy,
+    }
+    kind = backend.cluster_kind(arguments.backend)
+    if kind is None:
+        raise BadInput(
+            f"--backend {arguments.backend}: its machines are made by somebody else; launch with it at once"
+        )
+    return kinds[arguments.verb, kind](arguments)
 
 
 def _profile(arguments: argparse.Namespace) -> Backend:
@@ -36,7 +43,9 @@ def _profile(arguments: argparse.Namespace) -> Backend:
     )
 
 
-def _create_with_toil(arguments: argparse.Namespace, where: Backend) -> int:
+def _create(arguments: argparse.Namespace) -> int:
+    where = _profile(arguments)
+
     def say(line: str) -> None:
         print(line, file=sys.stderr)
 
