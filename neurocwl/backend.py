@@ -173,12 +173,6 @@ def maker(name: str) -> str | None:
     return None if found is None else str(found)
 
 
-def cluster_kind(name: str) -> str | None:
-    """What makes the machines of a backend, without its settings; raises BadInput as load does."""
-    kind: str | None = _valid(_find(name)).get("cluster")
-    return kind
-
-
 def _find(name: str) -> Path:
     own = Path(name).expanduser()
     if own.suffix in (".yml", ".yaml"):

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("status", "cloudformation"): stackcommands.status,
         ("destroy", "cloudformation"): stackcommands.destroy,
     }
-    kind = backend.cluster_kind(arguments.backend)
+    kind = backend.maker(arguments.backend)
     if kind is None:
         raise BadInput(
             f"--backend {arguments.backend}: its machines are made by somebody else; launch with it at once"
