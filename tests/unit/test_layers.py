@@ -18,6 +18,7 @@ PACKAGE = Path(neurocwl.__file__).parent
 # From the lowest: a module imports from layers below its own only (design: cli > launch, plan, ... > bids, s3, errors).
 LAYERS = (
     {"errors", "assets", "batches", "globs", "stop", "nodes", "packing", "chart", "__init__"},
+    {"package"},
     {
         "bidsignore",
         "bidsnames",
