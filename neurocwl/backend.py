@@ -174,6 +174,11 @@ def load(name: str, given: Sequence[str] = (), known: Mapping[str, str] | None =
     return found
 
 
+def as_text(found: Backend) -> str:
+    """A profile with its settings, whole: the text of a file that means the same on another machine."""
+    return json.dumps({**_whole(found.file), "set": dict(found.values)})
+
+
 def _find(name: str) -> Path:
     own = Path(name).expanduser()
     if own.suffix in (".yml", ".yaml"):

@@ -16,9 +16,10 @@ from neurocwl.errors import InfrastructureError
 from neurocwl.s3 import Access
 from neurocwl.storage import Location
 
+RUN = "NEUROCWL_RUN"  # the variable that tells a launch its run's id
 PATIENCE = 60.0  # seconds for a launch to take its lease
 # What starts a launch elsewhere, by `leader` of the backend's profile; each has a function start(job) -> str.
-STARTERS: Mapping[str, str] = {"here": "neurocwl.detach"}
+STARTERS: Mapping[str, str] = {"here": "neurocwl.detach", "aws-batch": "neurocwl.aws.batchjobs"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,9 @@ def pull(reference: str, *, say: Say = _say) -> None:
 
 
 def digest(reference: str) -> str | None:
-    """The identity of an image in the local engine: its registry digest, else its id."""
+    """The identity of an image in the local engine: its registry digest, else its id. None without either."""
+    if shutil.which("docker") is None:
+        return None
     done = _docker(
         "image",
         "inspect",

@@ -39,6 +39,7 @@ class Means:
     backend: Backend
     keep_work: bool = False
     always_stage_in: bool = False
+    run: str = ""  # the id that whoever started it elsewhere has told; else it gets its own
 
     def stage_in(self, orders: Sequence[Order]) -> dict[str, bool] | None:
         """How a step of the workflow's own reads the dataset, where Toil's own reading does not do.

@@ -25,6 +25,7 @@ from typing import Any
 REGION = "us-east-1"
 QUEUE = "units"
 PATIENCE = 60.0  # seconds
+LABEL = "neurocwl.emulator"
 GRACE = 10  # seconds between SIGTERM and SIGKILL
 
 
@@ -44,6 +45,15 @@ def running(folder: Path) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(20)
+            _end_jobs(str(port))
+
+
+def _end_jobs(port: str) -> None:
+    listed = ["docker", "ps", "-q", "--filter", f"label={LABEL}={port}"]
+    found = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+    if found:
+        subprocess.run(["docker", "stop", "--time", str(GRACE), *found], capture_output=True, check=True)
+        subprocess.run(["docker", "rm", *found], capture_output=True, check=False)
 
 
 def _answering(url: str, server: "subprocess.Popen[bytes]", log: Path) -> str:
@@ -114,7 +124,7 @@ def _patch(shared: Path) -> None:
     batch.Job._get_container_property = property_with_read_only
     batch.Job._container_details = details_with_exit_code
     containers.ContainerCollection.run = lambda self, *words, **options: run(
-        self, *words, **{**options, "privileged": False}
+        self, *words, **{**options, "privileged": False, "labels": {LABEL: os.environ["MOTO_PORT"]}}
     )
     containers.Container.kill = lambda self, signal=None: self.stop(timeout=GRACE)
 

@@ -54,7 +54,7 @@ LAYERS = (
     {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description", "rocrate"},
     {"plan", "verify", "group", "notify", "project", "sync", "provenance"},
     {"export", "show", "prepare", "superseded", "leaders", "estimate", "detach"},
-    {"launch", "realdata", "standalone", "importing"},
+    {"launch", "realdata", "standalone", "importing", "aws.batchjobs"},
     {"demo", "clustercommands"},
     {"commands"},
     {"cli"},
