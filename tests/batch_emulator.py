@@ -38,7 +38,10 @@ def running(folder: Path) -> Iterator[str]:
     log = folder / "batch.log"
     with log.open("wb") as out:
         server = subprocess.Popen(
-            [sys.executable, __file__, str(port), str(folder)], stdout=out, stderr=out, stdin=subprocess.DEVNULL
+            [sys.executable, __file__, str(port), str(folder)],
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
         )
         try:
             yield _answering(f"http://127.0.0.1:{port}", server, log)
@@ -130,7 +133,11 @@ def _patch(shared: Path) -> None:
 
 
 def _serve(port: str, shared: Path) -> None:
-    os.environ |= {"MOTO_DOCKER_NETWORK_MODE": "host", "MOTO_PORT": port, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"}
+    os.environ |= {
+        "MOTO_DOCKER_NETWORK_MODE": "host",
+        "MOTO_PORT": port,
+        "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+    }
     _patch(shared)
     from moto.server import main
 

@@ -12,7 +12,8 @@ end_tools() {
   [ -z "$left" ] || "$NEUROCWL_DOCKER" kill $left >/dev/null
 }
 
-"$@" &
+exec 3<&0  # a shell takes the input away from what it starts in the background
+"$@" <&3 3<&- &
 child=$!
 trap 'asked=1; end_tools; kill -TERM "$child" 2>/dev/null' TERM INT
 wait "$child"

@@ -16,7 +16,9 @@ from neurocwl.detach import RUN, Job
 from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.s3 import Access
 
-PATIENCE = 180.0  # seconds until terminated jobs must have ended; ECS gives them 30 between SIGTERM and SIGKILL
+PATIENCE = (
+    180.0  # seconds until terminated jobs must have ended; ECS gives them 30 between SIGTERM and SIGKILL
+)
 LOOK = 2.0  # seconds between two looks whether they have
 CPUS, MEMORY_MIB = "1", "4096"  # of a leader, where nothing says otherwise
 AT_ONCE = 100  # jobs in one DescribeJobs
@@ -51,9 +53,7 @@ def start(job: Job) -> str:
             jobDefinition=where.values.get("leader_definition") or _definition(batch, where),
             containerOverrides={
                 "command": ["sh", "-c", SCRIPT, "neurocwl", *words],
-                "environment": [
-                    {"name": name, "value": value} for name, value in sorted(variables.items())
-                ],
+                "environment": [{"name": name, "value": value} for name, value in sorted(variables.items())],
                 "resourceRequirements": [
                     {"type": kind, "value": value} for kind, value in asked.items() if value
                 ],
@@ -81,7 +81,9 @@ def words_elsewhere(words: Sequence[str], output: str) -> list[str]:
     # launch dataset DATASET ...
     for place in (*found[2:3], output):
         if not place.startswith(("s3://", "-")):
-            raise BadInput(f"{place}: a leader on AWS Batch cannot see it; put it into a bucket, or leave out --detach")
+            raise BadInput(
+                f"{place}: a leader on AWS Batch cannot see it; put it into a bucket, or leave out --detach"
+            )
     return [*found, "--backend", "/tmp/backend.yml"]
 
 
@@ -94,7 +96,9 @@ def _definition(batch: Any, where: Backend) -> str:
         "resourceRequirements": [{"type": "VCPU", "value": CPUS}, {"type": "MEMORY", "value": MEMORY_MIB}],
         **({"jobRoleArn": role} if role else {}),
     }
-    for known in batch.describe_job_definitions(jobDefinitionName="neurocwl-leader", status="ACTIVE")["jobDefinitions"]:
+    for known in batch.describe_job_definitions(jobDefinitionName="neurocwl-leader", status="ACTIVE")[
+        "jobDefinitions"
+    ]:
         if properties.items() <= known["containerProperties"].items():
             return str(known["jobDefinitionArn"])
     made = batch.register_job_definition(
@@ -115,7 +119,9 @@ def end_strays(backend: Backend, access: Access, digest: str) -> int:
     batch = session.client(access, "batch", backend.values["region"])
     queues = {backend.values[name] for name in ("queue", "spot_queue") if backend.values.get(name)}
     with session.explained("jobs of an earlier launch on AWS Batch"):
-        left = [job for queue in sorted(queues) for job in _unfinished(batch, queue) if digest in outputs_of(job)]
+        left = [
+            job for queue in sorted(queues) for job in _unfinished(batch, queue) if digest in outputs_of(job)
+        ]
         for job in left:
             batch.terminate_job(jobId=job["jobId"], reason="the launch that it worked for was killed")
         _wait_for_end(batch, [job["jobId"] for job in left])
@@ -138,7 +144,8 @@ def outputs_of(job: Mapping[str, Any]) -> set[str]:
         except (binascii.Error, ValueError):
             continue
         found |= {
-            match.decode() for match in re.findall(rb"aws:[a-z0-9-]+:" + JOB_STORE.encode() + rb"([0-9a-f]{16})-", packed)
+            match.decode()
+            for match in re.findall(rb"aws:[a-z0-9-]+:" + JOB_STORE.encode() + rb"([0-9a-f]{16})-", packed)
         }
     return found
 

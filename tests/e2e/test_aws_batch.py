@@ -62,7 +62,8 @@ class Cloud(Lab):
                 (
                     job
                     for job in self.jobs()
-                    if job["status"] == "RUNNING" and job["container"]["command"][0] == "_toil_contained_executor"
+                    if job["status"] == "RUNNING"
+                    and job["container"]["command"][0] == "_toil_contained_executor"
                 ),
                 None,
             )
@@ -84,7 +85,9 @@ class Cloud(Lab):
         return found
 
     def buckets(self) -> list[str]:
-        return [one["Name"] for one in self.s3.list_buckets()["Buckets"] if one["Name"].startswith("neurocwl-")]
+        return [
+            one["Name"] for one in self.s3.list_buckets()["Buckets"] if one["Name"].startswith("neurocwl-")
+        ]
 
 
 @pytest.fixture(scope="module")
