@@ -1,0 +1,134 @@
+"""What a run has cost and may still cost: arithmetic alone. Dollars are US dollars, times are seconds."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+HOUR = 3600
+EARLY = 0.8  # of the budget: people are told
+DUST = 1e-9  # of the budget: what additions of floats leave
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """What a unit costs by the hour, and what the plan said that all of them would."""
+
+    per_unit_hour: float  # dollars of a node's hour that fall to one unit, with starts and idle ends of nodes
+    node: str  # what runs the units, in words
+    source: str  # of the price
+    units: int
+    hours: float | None  # per unit, as estimated; None: nobody knew
+    hours_source: str = ""
+    dollars: float | None = None  # of all units, as estimated
+    machine_hour: float | None = None  # dollars of a machine that is paid from the run's beginning to its end
+
+    def as_dict(self) -> dict[str, Any]:
+        """As run.json and --json have it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A unit's tool was about to start: when, and the tag of the unit's receipt then (None: it had none)."""
+
+    at: float  # seconds since 1970
+    receipt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitTime:
+    """The time of one unit in a run."""
+
+    paid: float = 0.0  # by receipts, and that of attempts which were lost
+    running: float | None = None  # since its last attempt began; None: none runs
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """How a run stands."""
+
+    spent: float  # dollars
+    coming: float  # dollars that the units which run will still cost
+    running: int
+
+    @property
+    def committed(self) -> float:
+        """Dollars that are spent when nothing more is started."""
+        return self.spent + self.coming
+
+
+def paid_by(attempts: Iterable[Mapping[str, Any]], run: str) -> float:
+    """The seconds that the attempts of one run took, by a unit's receipt; failed ones are paid as well."""
+    took = (attempt.get("seconds") for attempt in attempts if attempt.get("run") == run)
+    return float(sum(seconds for seconds in took if isinstance(seconds, int | float) and seconds > 0))
+
+
+def unit_time(paid: float, receipt: str | None, begins: Sequence[Begin], now: float) -> UnitTime:
+    """The time of a unit. receipt: its tag now.
+
+    An attempt writes a receipt when it ends. So the last one runs while the receipt is that which it found, and
+    one after which another began with the same receipt was lost with its worker.
+    """
+    lost = sum(
+        max(0.0, after.at - before.at)
+        for before, after in zip(begins, begins[1:], strict=False)
+        if before.receipt == after.receipt
+    )
+    runs = bool(begins) and begins[-1].receipt == receipt
+    return UnitTime(paid + lost, max(0.0, now - begins[-1].at) if runs else None)
+
+
+def expected(estimated: float | None, took: Collection[float]) -> float:
+    """Seconds that a unit takes: the median of what took so long in this run, else the estimate."""
+    if took:
+        return median(took)
+    return (estimated or 0.0) * HOUR
+
+
+def read(times: Iterable[UnitTime], per_unit_hour: float, unit_seconds: float, nodes: float = 0.0) -> Meter:
+    """How a run stands. nodes: dollars by the hours of the nodes themselves; the greater of both counts."""
+    seconds = left = 0.0
+    running = 0
+    for time in times:
+        seconds += time.paid + (time.running or 0.0)
+        if time.running is not None:
+            running += 1
+            left += max(0.0, unit_seconds - time.running)
+    rate = per_unit_hour / HOUR
+    return Meter(max(seconds * rate, nodes), left * rate, running)
+
+
+def may_start(meter: Meter, cap: float, unit_dollars: float) -> bool:
+    """Whether the budget holds one more unit beside what is spent and what runs."""
+    return meter.committed < cap and meter.committed + unit_dollars <= cap * (1 + DUST)
+
+
+def is_early(meter: Meter, cap: float) -> bool:
+    """Whether so much is spent that people should know."""
+    return meter.spent >= EARLY * cap
+
+
+def account(tariff: Tariff, times: Mapping[str, float], *, nodes: float = 0.0) -> dict[str, Any]:
+    """What a run cost, in all and per unit. times: the seconds of each unit that has any."""
+    by_units = sum(times.values()) / HOUR * tariff.per_unit_hour
+    dollars = max(by_units, nodes)
+    return {
+        "dollars": round(dollars, 6),
+        "by": "the hours of nodes" if nodes > by_units else "receipts",
+        "units": len(times),
+        "dollars_per_unit": round(dollars / len(times), 6) if times else None,
+        "hours_per_unit": round(median(times.values()) / HOUR, 6) if times else None,
+    }
+
+
+def fitting(cap: float, dollars: float, units: int) -> int:
+    """How many of some units an amount pays for."""
+    return max(0, min(units, int(cap * (1 + DUST) / (dollars / units)))) if dollars > 0 else units
+
+
+def money(amount: float | None) -> str:
+    """Dollars for people: more digits for small amounts."""
+    if amount is None:
+        return "-"
+    return f"${amount:,.2f}" if amount >= 10 or amount == 0 else f"${amount:.4f}"
