@@ -1,6 +1,7 @@
 """What a run has cost and may still cost: arithmetic alone. Dollars are US dollars, times are seconds."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -72,7 +73,7 @@ def unit_time(paid: float, receipt: str | None, begins: Sequence[Begin], now: fl
     """
     lost = sum(
         max(0.0, after.at - before.at)
-        for before, after in zip(begins, begins[1:], strict=False)
+        for before, after in itertools.pairwise(begins)
         if before.receipt == after.receipt
     )
     runs = bool(begins) and begins[-1].receipt == receipt
@@ -122,9 +123,35 @@ def account(tariff: Tariff, times: Mapping[str, float], *, nodes: float = 0.0) -
     }
 
 
-def fitting(cap: float, dollars: float, units: int) -> int:
-    """How many of some units an amount pays for."""
-    return max(0, min(units, int(cap * (1 + DUST) / (dollars / units)))) if dollars > 0 else units
+def told(recorded: Mapping[str, Any]) -> str:
+    """What a run cost beside what it was estimated at, in one line. recorded: `money` of run.json, with `spent`."""
+    spent, plan = recorded["spent"], recorded["tariff"]
+    words = f"cost: {money(spent['dollars'])} by {spent['by']}"
+    if spent["units"]:
+        words += f" ({money(spent['dollars_per_unit'])} per unit, {lasting(spent['hours_per_unit'])} each)"
+    if plan["dollars"] is not None:
+        each = plan["dollars"] / plan["units"]
+        words += f"; estimated: {money(plan['dollars'])} for {plan['units']} units ({money(each)} per unit, {lasting(plan['hours'])} each)"
+    return f"{words}; {plan['node']}, {plan['source']}"
+
+
+def fitting(cap: float, units: int, price: Callable[[int], float]) -> int:
+    """The most of some units that an amount pays for. price: dollars of so many; more are never cheaper."""
+    least, most = 0, units
+    while least < most:
+        middle = (least + most + 1) // 2
+        if price(middle) <= cap * (1 + DUST):
+            least = middle
+        else:
+            most = middle - 1
+    return least
+
+
+def lasting(hours: float) -> str:
+    """A time for people."""
+    if hours >= 0.1:
+        return f"{hours:.2f} h"
+    return f"{hours * 60:.1f} min" if hours >= 1 / 60 else f"{hours * HOUR:.1f} s"
 
 
 def money(amount: float | None) -> str:
