@@ -7,7 +7,7 @@ from typing import Any
 
 from neurocwl import budget
 from neurocwl.budget import Begin, Meter, Tariff, UnitTime, money
-from neurocwl.errors import InfrastructureError
+from neurocwl.errors import InfrastructureError, NeurocwlError
 from neurocwl.receipts import Receipt
 from neurocwl.runs import RUNS, Run, now
 from neurocwl.stop import Stop
@@ -15,7 +15,9 @@ from neurocwl.storage import Location
 from neurocwl.watch import Watch
 
 LOOK = 10.0  # seconds between two looks at what has begun
+SOON = 2.0  # seconds, when a unit has ended since
 NODES = 60.0  # seconds between two looks at the nodes
+LOST = "lost"  # instead of the tag of a receipt
 
 Say = Callable[[str], None]
 
@@ -40,8 +42,7 @@ class Spending(Watch):
         self.closed = False
         self._ask_nodes, self._nodes, self._asked, self._looked = nodes, 0.0, 0.0, 0.0
         self._run, self._began = "", time.time()
-        self._spent = 0.0  # what was spent is not unspent by a better measurement
-        self._early = False
+        self._early = self._due = False
         self._paid: dict[str, float] = {}
         self._receipts: dict[str, str | None] = {}  # tags, of units that ended
         self._took: list[float] = []
@@ -60,14 +61,14 @@ class Spending(Watch):
             self._receipts[unit] = receipt.tag
             if receipt.status == "done":
                 self._took.append(budget.paid_by(receipt.attempts[-1:], receipt.run))
-        self._check()
+        self._due = True
+        self.look()
 
     def kept_back(self, unit: str) -> bool:
         return self.closed and unit not in self._begins
 
     def look(self) -> None:
-        if time.monotonic() - self._looked >= LOOK:
-            self._looked = time.monotonic()
+        if time.monotonic() - self._looked >= (SOON if self._due else LOOK):
             self._check()
 
     def idle(self) -> None:
@@ -88,6 +89,7 @@ class Spending(Watch):
         """Read the meter, and do what it demands."""
         if self.cap is None:
             return
+        self._due, self._looked = False, time.monotonic()
         self._read_begins()
         meter, more = self._meter(), self._unit_dollars()
         if not self.closed and not budget.may_start(meter, self.cap, more):
@@ -128,9 +130,7 @@ class Spending(Watch):
 
     def _meter(self) -> Meter:
         unit_seconds = budget.expected(self.tariff.hours, self._took)
-        found = budget.read(self._times().values(), self.tariff.per_unit_hour, unit_seconds, self._by_nodes())
-        self._spent = max(self._spent, found.spent)
-        return Meter(self._spent, found.coming, found.running)
+        return budget.read(self._times().values(), self.tariff.per_unit_hour, unit_seconds, self._by_nodes())
 
     def _times(self) -> dict[str, UnitTime]:
         at = time.time()
@@ -148,19 +148,22 @@ class Spending(Watch):
             found = times.get(unit)
             if found and found.running is not None:
                 self._paid[unit] = self._paid.get(unit, 0.0) + found.running
-                self._receipts[unit] = "lost"
+                self._receipts[unit] = LOST
 
     def _read_begins(self) -> None:
         """Read the notes that units left when they began, as far as they are new."""
         base = f"{RUNS}{self._run}/begun/"
-        for entry in self._output.entries(base):
-            unit = entry.path.removeprefix(base)
-            if unit not in self.units or self._begins.get(unit, ("", []))[0] == entry.etag:
+        found = {entry.path.removeprefix(base): entry for entry in self._output.entries(base)}
+        for unit in set(self._begins) - set(found):  # it was kept back: it takes its note away again
+            del self._begins[unit]
+        for unit in self.units & set(found):
+            entry = found[unit]
+            if self._begins.get(unit, ("", []))[0] == entry.etag:
                 continue
             data = self._output.read(entry.path)
-            if data is not None:  # a unit that was kept back takes its note away again
+            if data is not None:
                 self._begins[unit] = (entry.etag, read_begins(data, entry.path))
-                if self._receipts.get(unit) == "lost":
+                if self._receipts.get(unit) == LOST:  # and begins again
                     del self._receipts[unit]
 
     def _by_nodes(self) -> float:
@@ -171,7 +174,7 @@ class Spending(Watch):
             self._asked = time.monotonic()
             try:
                 self._nodes = max(self._nodes, self._ask_nodes())
-            except InfrastructureError as error:  # the units are counted all the same
+            except NeurocwlError as error:  # the units are counted all the same
                 self.say(f"warning: what the nodes cost is not known: {error}")
         return self._nodes
 
