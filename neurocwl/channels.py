@@ -11,6 +11,7 @@ from neurocwl.s3 import Access
 SLACK = "NEUROCWL_SLACK_WEBHOOK"
 SENDER = "NEUROCWL_EMAIL_FROM"
 TIMEOUT = 10.0  # seconds
+ATTEMPTS = 3  # a run goes on meanwhile, but is not followed
 SUBJECT = 99  # characters; SNS takes fewer than 100, of ASCII
 ARN = re.compile(r"arn:[\w-]+:sns:([a-z0-9-]+):\d{12}:[\w-]+(\.fifo)?")
 ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+\.[^\s@<>,;]+")
@@ -65,7 +66,7 @@ def sns(arn: str, access: Access, warn: Warn) -> Tell:
         raise BadInput(f"--notify-sns {arn}: must be the ARN of a topic, arn:aws:sns:REGION:ACCOUNT:NAME")
     if named[2]:
         raise BadInput(f"--notify-sns {arn}: a FIFO topic tells no people; name a standard one")
-    client = session.client(access, "sns", named[1])
+    client = session.client(access, "sns", named[1], ATTEMPTS)
 
     def tell(text: str) -> None:
         _asked("SNS", warn, lambda: client.publish(TopicArn=arn, Subject=subject(text), Message=text))
@@ -85,7 +86,7 @@ def email(to: str, sender: str, access: Access, warn: Warn) -> Tell:
     for option, address in (("--notify-email", to), ("--notify-from", sender)):
         if not ADDRESS.fullmatch(address):
             raise BadInput(f"{option} {address}: must be one e-mail address")
-    client = session.client(access, "sesv2")
+    client = session.client(access, "sesv2", attempts=ATTEMPTS)
 
     def tell(text: str) -> None:
         content = {"Subject": {"Data": subject(text)}, "Body": {"Text": {"Data": text}}}

@@ -36,12 +36,14 @@ class Spending(Watch):
         say: Say,
         tell: Say,
         nodes: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.tariff, self.cap, self.units, self.say, self.tell = tariff, cap, set(units), say, tell
         self.gated = cap is not None
         self.closed = False
+        self._clock = clock
         self._ask_nodes, self._nodes, self._asked, self._looked = nodes, 0.0, 0.0, 0.0
-        self._run, self._began = "", time.time()
+        self._run, self._began = "", clock()
         self._early = self._due = False
         self._paid: dict[str, float] = {}
         self._receipts: dict[str, str | None] = {}  # tags, of units that ended
@@ -49,7 +51,7 @@ class Spending(Watch):
         self._begins: dict[str, tuple[str, list[Begin]]] = {}  # unit -> tag of the note, what it says
 
     def begin(self, run: Run, output: Location, stop: Stop) -> None:
-        self._run, self._output, self._stop, self._began = run.run, output, stop, time.time()
+        self._run, self._output, self._stop, self._began = run.run, output, stop, self._clock()
 
     def ended(self, unit: str, receipt: Receipt | None) -> None:
         if unit not in self.units:
@@ -68,7 +70,7 @@ class Spending(Watch):
         return self.closed and unit not in self._begins
 
     def look(self) -> None:
-        if time.monotonic() - self._looked >= (SOON if self._due else LOOK):
+        if self._clock() - self._looked >= (SOON if self._due else LOOK):
             self._check()
 
     def idle(self) -> None:
@@ -89,7 +91,7 @@ class Spending(Watch):
         """Read the meter, and do what it demands."""
         if self.cap is None:
             return
-        self._due, self._looked = False, time.monotonic()
+        self._due, self._looked = False, self._clock()
         self._read_begins()
         meter, more = self._meter(), self._unit_dollars()
         if not self.closed and not budget.may_start(meter, self.cap, more):
@@ -133,7 +135,7 @@ class Spending(Watch):
         return budget.read(self._times().values(), self.tariff.per_unit_hour, unit_seconds, self._by_nodes())
 
     def _times(self) -> dict[str, UnitTime]:
-        at = time.time()
+        at = self._clock()
         found = {}
         for unit in {*self._begins, *self._paid}:
             begins = self._begins.get(unit, ("", []))[1]
@@ -167,11 +169,11 @@ class Spending(Watch):
                     del self._receipts[unit]
 
     def _by_nodes(self) -> float:
-        hours = (time.time() - self._began) / budget.HOUR
+        hours = (self._clock() - self._began) / budget.HOUR
         if self.tariff.machine_hour is not None:
             return hours * self.tariff.machine_hour
-        if self._ask_nodes and time.monotonic() - self._asked >= NODES:
-            self._asked = time.monotonic()
+        if self._ask_nodes and self._clock() - self._asked >= NODES:
+            self._asked = self._clock()
             try:
                 self._nodes = max(self._nodes, self._ask_nodes())
             except NeurocwlError as error:  # the units are counted all the same
