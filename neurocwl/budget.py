@@ -15,14 +15,19 @@ DUST = 1e-9  # of the budget: what additions of floats leave
 class Tariff:
     """What a unit costs by the hour, and what the plan said that all of them would."""
 
-    per_unit_hour: float  # dollars of a node's hour that fall to one unit, with starts and idle ends of nodes
+    per_unit_hour: float  # dollars of a node's hour that fall to one unit, places that stay empty included
     node: str  # what runs the units, in words
     source: str  # of the price
     units: int
     hours: float | None  # per unit, as estimated; None: nobody knew
     hours_source: str = ""
     dollars: float | None = None  # of all units, as estimated
+    start: float = 0.0  # dollars of the starts of nodes that fall to one unit
     machine_hour: float | None = None  # dollars of a machine that is paid from the run's beginning to its end
+
+    def price(self, seconds: float) -> float:
+        """Dollars of one unit that takes so long; of one that has not begun, nothing."""
+        return seconds / HOUR * self.per_unit_hour + (self.start if seconds else 0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """As run.json and --json have it."""
@@ -87,17 +92,19 @@ def expected(estimated: float | None, took: Collection[float]) -> float:
     return (estimated or 0.0) * HOUR
 
 
-def read(times: Iterable[UnitTime], per_unit_hour: float, unit_seconds: float, nodes: float = 0.0) -> Meter:
-    """How a run stands. nodes: dollars by the hours of the nodes themselves; the greater of both counts."""
-    seconds = left = 0.0
+def read(times: Iterable[UnitTime], tariff: Tariff, unit_seconds: float, nodes: float = 0.0) -> Meter:
+    """How a run stands. times: of the units that have begun.
+
+    nodes: dollars by the hours of the nodes themselves; the greater of both counts.
+    """
+    spent = left = 0.0
     running = 0
     for time in times:
-        seconds += time.paid + (time.running or 0.0)
+        spent += tariff.start + (time.paid + (time.running or 0.0)) / HOUR * tariff.per_unit_hour
         if time.running is not None:
             running += 1
             left += max(0.0, unit_seconds - time.running)
-    rate = per_unit_hour / HOUR
-    return Meter(max(seconds * rate, nodes), left * rate, running)
+    return Meter(max(spent, nodes), left / HOUR * tariff.per_unit_hour, running)
 
 
 def may_start(meter: Meter, cap: float, unit_dollars: float) -> bool:
@@ -112,7 +119,7 @@ def is_early(meter: Meter, cap: float) -> bool:
 
 def account(tariff: Tariff, times: Mapping[str, float], *, nodes: float = 0.0) -> dict[str, Any]:
     """What a run cost, in all and per unit. times: the seconds of each unit that has any."""
-    by_units = sum(times.values()) / HOUR * tariff.per_unit_hour
+    by_units = sum(map(tariff.price, times.values()))
     dollars = max(by_units, nodes)
     return {
         "dollars": round(dollars, 6),

@@ -110,8 +110,10 @@ def tariff_of(found: Estimate) -> Tariff:
     """The tariff that spends exactly the estimate when everything takes as long as estimated."""
     best, work = found.cheapest, found.work
     dollars = best.dollars(found.spot)
+    starts = dollars * best.packing.nodes * cost.START_HOURS / best.packing.node_hours
     return Tariff(
-        per_unit_hour=dollars / (work.units * work.duration.hours),
+        per_unit_hour=(dollars - starts) / (work.units * work.duration.hours),
+        start=starts / work.units,
         node=f"{best.node} {'spot' if found.spot else 'on demand'}",
         source=f"prices of {found.prices.date}, {found.prices.region}",
         units=work.units,
@@ -149,17 +151,19 @@ def _own(
     def price(count: int) -> float:
         return pack(count, min(at_once, count), hours, most, start).node_hours * rate
 
-    dollars = price(units) if took else None
-    per_unit_hour = dollars / (units * took.hours) if dollars and took else rate / at_once
+    packed = pack(units, at_once, hours, most, start)
     name = nodes.name if where.here else f"nodes of {where.name}"
     tariff = Tariff(
-        per_unit_hour=per_unit_hour,
+        per_unit_hour=(packed.node_hours - packed.nodes * start) * rate / (units * hours)
+        if took
+        else rate / at_once,
+        start=packed.nodes * start * rate / units,
         node=f"{name} at {money(rate)} an hour, {at_once} units at once",
         source="--dollars-per-hour",
         units=units,
         hours=took.hours if took else None,
         hours_source=took.source if took else "",
-        dollars=dollars,
+        dollars=packed.node_hours * rate if took else None,
         machine_hour=rate if where.here else None,
     )
     return tariff, price

@@ -116,8 +116,7 @@ class Spending(Watch):
         return f"--max-cost {money(self.cap)} is reached ({spent}, one more unit {money(more)})"
 
     def _unit_dollars(self) -> float:
-        seconds = budget.expected(self.tariff.hours, self._took)
-        return seconds / budget.HOUR * self.tariff.per_unit_hour
+        return self.tariff.price(budget.expected(self.tariff.hours, self._took))
 
     def _counts(self, meter: Meter) -> str:
         ended, waiting = len(self._receipts), len(self._waiting())
@@ -132,7 +131,7 @@ class Spending(Watch):
 
     def _meter(self) -> Meter:
         unit_seconds = budget.expected(self.tariff.hours, self._took)
-        return budget.read(self._times().values(), self.tariff.per_unit_hour, unit_seconds, self._by_nodes())
+        return budget.read(self._times().values(), self.tariff, unit_seconds, self._by_nodes())
 
     def _times(self) -> dict[str, UnitTime]:
         at = self._clock()

@@ -126,7 +126,7 @@ def _money(run: Run, states: Mapping[str, UnitState]) -> dict[str, Any] | None:
 def _dollars(run: Run, state: UnitState) -> float | None:
     if not run.money:
         return None
-    return round(_seconds(run, state) / budget.HOUR * Tariff(**run.money["tariff"]).per_unit_hour, 6)
+    return round(Tariff(**run.money["tariff"]).price(_seconds(run, state)), 6)
 
 
 def _seconds(run: Run, state: UnitState) -> float:

@@ -75,17 +75,19 @@ def test_attempts_of_other_runs_and_nonsense_in_a_receipt_are_not_paid() -> None
 
 @given(times, dollars, seconds, dollars)
 def test_nothing_is_ever_negative(found: list[UnitTime], rate: float, unit: float, nodes: float) -> None:
-    meter = budget.read(found, rate, unit, nodes)
+    meter = budget.read(found, tariff(per_unit_hour=rate), unit, nodes)
     assert min(meter.spent, meter.coming, meter.running) >= 0
     assert meter.spent >= nodes
     assert meter.committed == meter.spent + meter.coming
 
 
-@given(times, st.builds(UnitTime, seconds, st.none() | seconds), dollars, seconds)
+@given(times, st.builds(UnitTime, seconds, st.none() | seconds), dollars, seconds, dollars)
 def test_one_more_unit_never_makes_a_run_cheaper(
-    found: list[UnitTime], more: UnitTime, rate: float, unit: float
+    found: list[UnitTime], more: UnitTime, rate: float, unit: float, start: float
 ) -> None:
-    before, after = budget.read(found, rate, unit), budget.read([*found, more], rate, unit)
+    before, after = (
+        budget.read(some, tariff(per_unit_hour=rate, start=start), unit) for some in (found, [*found, more])
+    )
     assert after.spent >= before.spent - 1e-6
     assert after.coming >= before.coming - 1e-6
 
@@ -94,13 +96,13 @@ def test_one_more_unit_never_makes_a_run_cheaper(
 def test_a_unit_that_takes_as_long_as_expected_costs_what_was_expected_of_it_at_every_moment(
     elapsed: float, unit: float
 ) -> None:
-    meter = budget.read([UnitTime(0, min(elapsed, unit))], 3600, unit)
-    assert meter.committed == pytest.approx(unit)
+    meter = budget.read([UnitTime(0, min(elapsed, unit))], tariff(start=2.0), unit)
+    assert meter.committed == pytest.approx(2 + unit)
 
 
 def test_the_hours_of_the_nodes_count_where_they_are_more_than_those_of_the_units() -> None:
-    assert budget.read([UnitTime(10)], 3600, 0, nodes=12.5).spent == 12.5
-    assert budget.read([UnitTime(10)], 3600, 0, nodes=2.5).spent == 10
+    assert budget.read([UnitTime(10)], tariff(), 0, nodes=12.5).spent == 12.5
+    assert budget.read([UnitTime(10)], tariff(), 0, nodes=2.5).spent == 10
 
 
 # The edge
@@ -121,13 +123,14 @@ def test_who_may_not_start_may_not_after_more_is_spent(
     assert budget.may_start(meter, cap, one) or not budget.may_start(richer, cap, one)
 
 
-@given(st.integers(1, 200), st.floats(1e-4, 1e3))
-def test_a_plan_of_exactly_the_budget_runs_to_its_end(units: int, one: float) -> None:
+@given(st.integers(1, 200), st.floats(1e-4, 1e3), st.floats(0, 10))
+def test_a_plan_of_exactly_the_budget_runs_to_its_end(units: int, rate: float, start: float) -> None:
     """One unit after the other, each as expensive as estimated."""
-    cap = units * one
+    price = tariff(per_unit_hour=rate, start=start)
+    cap = units * price.price(3600)
     for ended in range(units):
-        meter = budget.read([UnitTime(3600.0)] * ended, one, 3600)
-        assert budget.may_start(meter, cap, one)
+        meter = budget.read([UnitTime(3600.0)] * ended, price, 3600)
+        assert budget.may_start(meter, cap, price.price(3600))
 
 
 @given(st.floats(0.1, 1e4), st.integers(1, 3000), st.floats(0.01, 10), st.floats(0, 5))
