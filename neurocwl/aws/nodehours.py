@@ -20,7 +20,8 @@ def meter(name: str, access: Access, began: datetime) -> Callable[[], float]:
         now = datetime.now(UTC)
         for node in found.nodes:
             since = max(began, datetime.fromisoformat(node.since))
-            hours[node.id] = max(hours.get(node.id, 0.0), (now - since).total_seconds() / 3600)
+            lasted = (now - since).total_seconds() / 3600
+            hours[node.id] = max(hours.get(node.id, 0.0), lasted)
             rates[node.id] = max(rates.get(node.id, 0.0), found.usd_per_hour.get(node.id, 0.0))
         return sum(hours[id_] * rate for id_, rate in rates.items())
 

@@ -55,7 +55,7 @@ LAYERS = (
     {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description", "rocrate", "spending"},
     {"plan", "verify", "group", "notify", "project", "sync", "provenance"},
     {"export", "show", "prepare", "superseded", "leaders", "estimate", "detach"},
-    {"launch", "realdata", "standalone", "importing", "pricing", "watching"},
+    {"kubernetes", "launch", "realdata", "standalone", "importing", "pricing", "watching"},
     {"demo", "clustercommands"},
     {"commands"},
     {"cli"},
