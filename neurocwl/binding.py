@@ -48,7 +48,9 @@ class Derivatives:
     files: tuple[str, ...] = ()
     each: str = ""  # folder or place: one Directory for each
     edited: bool = False  # people work on the files by hand: they count as they lie
-    resume: tuple[Resume, ...] = ()  # the first that fits a folder of a failed attempt; none: nothing is taken over
+    resume: tuple[
+        Resume, ...
+    ] = ()  # the first that fits a folder of a failed attempt; none: nothing is taken over
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,10 @@ def binding_of(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDIN
 
 def _resume_of(raw: Mapping[str, Any]) -> Resume:
     return Resume(
-        tuple(raw["expect"]), tuple(raw.get("forbid", ())), tuple(raw.get("leave_out", ())), raw.get("set", {})
+        tuple(raw["expect"]),
+        tuple(raw.get("forbid", ())),
+        tuple(raw.get("leave_out", ())),
+        raw.get("set", {}),
     )
 
 

@@ -177,6 +177,7 @@ def _launch(arguments: argparse.Namespace) -> int:
         command=["neurocwl", *arguments.words],
         backend=where,
         keep_work=arguments.keep_work_dir,
+        spot=arguments.spot,
     )
     if arguments.detach:
         words = detach.without(arguments.words, "--detach")

@@ -7,7 +7,7 @@ from typing import Any
 
 from neurocwl import globs, lease
 from neurocwl.receipts import UnitState, read_states
-from neurocwl.runs import Run, read_inputs, read_running
+from neurocwl.runs import Again, Run, read_inputs, read_rounds, read_running
 from neurocwl.storage import Location
 from neurocwl.template import GROUP
 
@@ -52,6 +52,7 @@ class Status:
     run: Run
     alive: bool
     units: tuple[UnitStatus, ...]
+    lost: int = 0  # attempts of the run that went with their node
 
     @property
     def counts(self) -> dict[str, int]:
@@ -80,6 +81,7 @@ class Status:
             "started": self.run.started,
             "ended": self.run.ended,
             "counts": self.counts,
+            "lost": self.lost,
             "units": [unit.as_dict() for unit in self.units],
         }
 
@@ -90,17 +92,18 @@ def read(output: Location, run: Run) -> Status:
     alive = bool(held and held.alive)
     states = read_states(output)
     running = read_running(output, run.run) if alive else []
+    decided = read_rounds(output, run.run)
     planned = {unit["unit"]: unit for unit in run.units}
     gathered = _gathered(output, states, planned.get(GROUP, {}).get("results", ["**"]))
     units = [
-        _status(plan, states.get(name, UnitState(None)), run, alive, running, gathered)
+        _status(plan, states.get(name, UnitState(None)), run, alive, running, gathered, decided.units)
         for name, plan in planned.items()
     ]
     units += [
-        _status({"unit": name}, states[name], run, alive, running, gathered)
+        _status({"unit": name}, states[name], run, alive, running, gathered, {})
         for name in sorted(set(states) - set(planned))
     ]
-    return Status(run, alive, tuple(units))
+    return Status(run, alive, tuple(units), decided.lost)
 
 
 def _gathered(output: Location, states: Mapping[str, UnitState], results: Sequence[str]) -> str | None:
@@ -133,9 +136,13 @@ def _status(
     alive: bool,
     running: Collection[str],
     gathered: str | None,
+    decided: Mapping[str, Again],
 ) -> UnitStatus:
     receipt = state.receipt
     status, reason = _judged(plan, state, run, alive, running, gathered)
+    note = decided.get(plan["unit"])
+    if note and note.attempt == (receipt.attempt if receipt and receipt.run == run.run else None):
+        status, reason = _after_a_round(status, reason, note, alive, plan["unit"] in running)
     return UnitStatus(
         unit=plan["unit"],
         participant=plan.get("participant") or (receipt.participant if receipt else None),
@@ -147,6 +154,15 @@ def _status(
         attempts=len(receipt.attempts) if receipt else 0,
         task_key=receipt.task_key if receipt else plan.get("task_key", ""),
     )
+
+
+def _after_a_round(status: str, reason: str, note: Again, alive: bool, running: bool) -> tuple[str, str]:
+    """What became of a unit whose last attempt has been judged."""
+    if note.again and alive and status in (FAILED, WAITING, RUNNING):
+        return (RUNNING if running else WAITING), note.why
+    if not note.again and status in (FAILED, NOT_STARTED):
+        return status, f"{reason}; {note.why}"
+    return status, reason
 
 
 def _judged(

@@ -113,7 +113,9 @@ def container_of(cidfile: Path | None) -> str:
 
 def command(words: list[str], labels: list[str]) -> list[str]:
     """The words of `docker run` with an init, the labels, and that of the unit."""
-    units = [word.partition("=")[2].partition("=")[2] for word in words if word.startswith("--env=NEUROCWL_UNIT=")]
+    units = [
+        word.partition("=")[2].partition("=")[2] for word in words if word.startswith("--env=NEUROCWL_UNIT=")
+    ]
     more = [word for unit in units for word in ("--label", f"neurocwl.unit={unit}")]
     return ["run", "--init", *more, *(word for label in labels for word in ("--label", label)), *words]
 
@@ -180,9 +182,7 @@ def out_of_memory(docker: str, container: str, since: float) -> bool:
     if not container:
         return False
     wanted = [f"--filter=container={container}", "--filter=event=oom"]
-    done = subprocess.run(
-        [docker, *words, *wanted], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([docker, *words, *wanted], capture_output=True, text=True, timeout=60, check=False)
     return "oom" in done.stdout.split()
 
 
@@ -258,7 +258,7 @@ def main(words: list[str]) -> int:
     service = os.environ.get("NEUROCWL_METADATA", "").rstrip("/")
     if service:
         hold(service)
-    docker = os.environ["NEUROCWL_DOCKER"]
+    docker = os.environ.get("NEUROCWL_DOCKER", "/usr/bin/docker")
     run = Run(docker, words, os.environ.get("NEUROCWL_LABELS", "").split(), service)
     status = run.follow()
     try:

@@ -45,6 +45,9 @@ class Account:
         return datetime.datetime.fromisoformat(self.lost.replace("Z", "+00:00")).timestamp() - MARGIN
 
 
+UNKNOWN = Account()  # nobody kept one
+
+
 def account(files: Iterable[Path]) -> Account:
     """What the accounts of an attempt's containers say; one that cannot be read says nothing."""
     found = []
@@ -54,7 +57,7 @@ def account(files: Iterable[Path]) -> Account:
         except (OSError, ValueError):
             continue
     if not found:
-        return Account()
+        return UNKNOWN
 
     def all_of(name: str) -> list[int]:
         return [one[name] for one in found if one.get(name) is not None]

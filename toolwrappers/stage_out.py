@@ -163,7 +163,7 @@ def judge(
     delivery: dict[str, Any],
     context: dict[str, Any],
     logs: list[Any],
-    account: shortage.Account = shortage.Account(),  # noqa: B008 - it is frozen
+    account: shortage.Account = shortage.UNKNOWN,
 ) -> tuple[str, str]:
     """Whether the unit is done or failed, and why: from the exit code and from the files alike."""
     paths = {item.path: item.source for item in items}
@@ -206,7 +206,7 @@ class Attempt:
     shared: list[Item]
     logs: list[Item]
     seconds: int | None = None  # that the unit took so far
-    account: shortage.Account = shortage.Account()
+    account: shortage.Account = shortage.UNKNOWN
     short_of: str | None = None  # memory or disk: what it failed for
 
 
@@ -292,7 +292,9 @@ def judged(request: dict[str, Any]) -> Attempt:
         shared = []
         goes_on = [f"{fill(place, context)}/**" for place in delivery.get("resume", [])]
         own = [
-            Item(i.source, f"{home}/attempts/{id_}/outputs/{i.path}", any(matches(i.path, p) for p in goes_on))
+            Item(
+                i.source, f"{home}/attempts/{id_}/outputs/{i.path}", any(matches(i.path, p) for p in goes_on)
+            )
             for i in items
         ]
         own.sort(key=lambda item: not item.resumes)

@@ -30,6 +30,7 @@ LAYERS = (
         "aws",
         "cwlfile",
         "clustercli",
+        "rounds",
     },
     {
         "bidsignore",
@@ -51,8 +52,10 @@ LAYERS = (
     {"parameters", "lease", "progress", "runs"},
     {"preflight", "contract", "taskkey", "installed", "cost"},
     {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description", "rocrate"},
+    {"history"},
     {"plan", "verify", "group", "notify", "project", "sync", "provenance"},
     {"export", "show", "prepare", "superseded", "leaders", "estimate", "detach"},
+    {"repeat"},
     {"launch", "realdata", "standalone", "importing"},
     {"demo", "clustercommands"},
     {"commands"},
