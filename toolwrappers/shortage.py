@@ -50,12 +50,13 @@ UNKNOWN = Account()  # nobody kept one
 
 def account(files: Iterable[Path]) -> Account:
     """What the accounts of an attempt's containers say; one that cannot be read says nothing."""
-    found = []
+    found: list[dict[str, Any]] = []
     for file in files:
         try:
-            found.append(json.loads(file.read_text(encoding="utf-8")))
+            one = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
+        found += [one] if isinstance(one, dict) else []
     if not found:
         return UNKNOWN
 
