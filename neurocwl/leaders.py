@@ -95,10 +95,10 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a leader ended: with which code, why Toil gave up single jobs, and what it said last."""
+    """How a leader ended: with which code, why Toil gave up jobs, and what it said last."""
 
     code: int
-    reasons: Mapping[str, str]  # unit -> Toil's exit reason, of those that it gave up
+    reason: str  # why Toil gave up jobs, as toil.given_up says
     words: str
 
     @property
@@ -170,8 +170,8 @@ def run_group(
             if leader.log.exists():
                 output.write(f"{home}leader-{name}.log", leader.log.read_bytes())
         log = leader.log.read_text(errors="replace") if leader.log.exists() else ""
-        reasons = {shard[i].unit.name: why for i, why in toil.given_up(log).items() if i < len(shard)}
-        ended = Ended(code, reasons, last_error(log) if code else "")
+        messages = leader.messages.read_text(errors="replace") if leader.messages.exists() else ""
+        ended = Ended(code, toil.given_up(log, messages), last_error(log) if code else "")
         if first and code != 0 and not stop.is_set():
             _check(ended, shard, run, output)
         found |= dict.fromkeys((one.unit.name for one in shard), ended)
@@ -180,7 +180,7 @@ def run_group(
 
 def _check(ended: Ended, shard: Sequence[Order], run: Run, output: Location) -> None:
     """Refuse to go on when Toil failed before any unit ended."""
-    if any(why in (toil.LOST, toil.MEMLIMIT, toil.KILLED) for why in ended.reasons.values()):
+    if ended.reason in (toil.LOST, toil.MEMLIMIT, toil.KILLED):
         return
     states = read_states(output, [one.unit.name for one in shard])
     if any(state.receipt and state.receipt.run == run.run for state in states.values()):

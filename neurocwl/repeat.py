@@ -35,16 +35,15 @@ class Ledger:
         committed = ours is not None and self.seen.get(unit) != ours.attempt
         if ours:
             self.seen[unit] = ours.attempt
-        reason = ended.reasons.get(unit)
-        if not committed and reason != toil.MEMLIMIT:
-            counts = self.lost if reason == toil.LOST else self.unfinished
+        if not committed and ended.reason != toil.MEMLIMIT:
+            counts = self.lost if ended.reason == toil.LOST else self.unfinished
             counts[unit] = counts.get(unit, 0) + 1
         found = History(
             attempts=[a for a in (ours.attempts if ours else ()) if a["run"] == run],
             committed=committed,
             lost=self.lost.get(unit, 0),
             unfinished=self.unfinished.get(unit, 0),
-            out_of_memory=not committed and reason == toil.MEMLIMIT,
+            out_of_memory=not committed and ended.reason == toil.MEMLIMIT,
         )
         self.losses[unit] = found.losses
         return found

@@ -21,10 +21,8 @@ LOST, MEMLIMIT, KILLED = "LOST", "MEMLIMIT", "KILLED"  # why Toil's workers end 
 PATIENCE = 20.0  # seconds that Toil has to stop its workers
 
 # The scatter index stands in the name of the job that ends a unit: "workflow.cwl.3._:<uuid>._resolve".
-# The index stands in the names of its other jobs, too: "workflow.cwl.per_unit.3.tool".
-_GIVEN_UP = re.compile(
-    r"Job failed with exit value (\S+): '[^']*' \S*?\.(\d+)\.\S* .*\n(?:.*\n)??.*Exit reason: (\w+)"
-)
+_GIVEN_UP = re.compile(r"Job failed with exit value (\S+): .* (\S+) v\d+\n(?:.*\n)??.*Exit reason: (\w+)")
+_FAILED = re.compile(r"JobFailedMessage\t[^\t]*\t(\S+)")
 _ENDED = re.compile(r"JobCompletedMessage\t[^\t]*\.(\d+)\.[^\t]*_resolve\t[^\t]*\t0")
 
 
@@ -182,12 +180,15 @@ def ended_units(text: str) -> list[int]:
     return [int(match.group(1)) for match in _ENDED.finditer(text)]
 
 
-def given_up(log: str) -> dict[int, str]:
-    """Scatter index -> why its job failed last, from a leader's log: LOST (its node went away), MEMLIMIT, KILLED, FAILED.
+def given_up(log: str, messages: str) -> str:
+    """Why Toil gave up jobs of a shard: LOST (their nodes went away), MEMLIMIT, KILLED, FAILED; empty when it did not.
 
-    A worker that ends by itself, because something in the workflow went wrong, has exit value 1.
+    log: the leader's; messages: Toil's message file. Neither says which unit a job works for: KILLED stands for several
+    reasons at once, too. A worker that ends by itself, because something in the workflow went wrong, has exit value 1.
     """
-    return {int(m[2]): _reason(m[1], m[3]) for m in _GIVEN_UP.finditer(log)}
+    last = {m[2]: _reason(m[1], m[3]) for m in _GIVEN_UP.finditer(log)}
+    found = {last[job] for job in _FAILED.findall(messages) if job in last}
+    return KILLED if len(found) > 1 else next(iter(found), "")
 
 
 def _reason(value: str, said: str) -> str:

@@ -6,6 +6,7 @@ spot instance's end is a server of this test on loopback; the node itself does n
 
 import http.server
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -78,6 +79,19 @@ class Launched:
         return self.lab.read(f"out/{unit}/{path}").decode()
 
 
+def lingers(lab: Lab) -> bool:
+    """Whether sub-02 is in the middle of its second stage."""
+    run = lab.run("status", lab.url("out"), "--json").json["run"]
+    wanted = (f"label=neurocwl.run={run}", "label=neurocwl.unit=sub-02")
+    for one in docker("ps", "-q", *(word for label in wanted for word in ("--filter", label))).split():
+        return "autorecon2" in docker("exec", one, "cat", "sub-02/scripts/recon-all-status.log")
+    return False
+
+
+def docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=False).stdout
+
+
 @pytest.fixture(scope="module")
 def launched(
     s3_server: dict[str, str], metadata: Metadata, tmp_path_factory: pytest.TempPathFactory
@@ -98,11 +112,10 @@ def launched(
     )
 
     def give_notice() -> None:
-        """When nothing but sub-02, which lingers, runs in the first round."""
-        others = [f".neurocwl/units/sub-{label}/receipt.json" for label in LABELS if label != "02"]
-        end = time.monotonic() + 120
-        while time.monotonic() < end and not set(others) <= set(lab.keys("out")):
-            time.sleep(0.5)
+        """When nothing but sub-02 runs in the first round, and that lingers."""
+        others = {f".neurocwl/units/sub-{label}/receipt.json" for label in LABELS if label != "02"}
+        while process.poll() is None and not (others <= set(lab.keys("out")) and lingers(lab)):
+            time.sleep(1)
         metadata.notice.set()
 
     threading.Thread(target=give_notice, daemon=True).start()

@@ -128,11 +128,20 @@ def test_units_that_never_ran_short_ask_for_what_all_do() -> None:
     assert learned([attempt(), attempt("done")], FIRST, Bounds()) == ({}, "")
 
 
+# As Toil 9.6 writes them; the ids stand for units, which neither file names.
 FAILED = """\
-[2026-11-21T16:00:00+0000] [Thread-1] [W] [toil.leader] Job failed with exit value {value}: 'CWLJob' w.cwl.per_unit.{index}.tool kind-CWLJob/instance-1 v2
+[2026-11-21T16:00:00+0000] [MainThread] [W] [toil.leader] Job failed with exit value {value}: 'CWLJob' w.cwl kind-CWLJob/instance-{job} v{try_}
 Exit reason: {reason}
 [2026-11-21T16:00:01+0000] [MainThread] [I] [toil.leader] something else
 """
+GIVEN_UP = "toil.bus.JobFailedMessage\tw.cwl\tkind-CWLJob/instance-{job}\n"
+
+
+def logged(*failures: tuple[str, str, str]) -> str:
+    return "".join(
+        FAILED.format(job=job, value=value, reason=reason, try_=n)
+        for n, (job, value, reason) in enumerate(failures)
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,9 +150,24 @@ Exit reason: {reason}
         ("1", "FAILED", "FAILED"),
         ("<UNAVAILABLE>", "LOST", "LOST"),
         ("9", "MEMLIMIT", "MEMLIMIT"),
-        ("-9", "None", "KILLED"),
+        ("137", "None", "KILLED"),
     ],
 )
 def test_toils_log_says_why_a_worker_ended(value: str, reason: str, meaning: str) -> None:
-    log = FAILED.format(value=value, index=12, reason=reason)
-    assert toil.given_up(log) == {12: meaning}
+    assert toil.given_up(logged(("a", value, reason)), GIVEN_UP.format(job="a")) == meaning
+
+
+def test_a_job_that_toil_tried_again_with_success_was_not_given_up() -> None:
+    log = logged(("a", "137", "None"), ("b", "<UNAVAILABLE>", "LOST"))
+    assert toil.given_up(log, GIVEN_UP.format(job="b")) == "LOST"
+    assert toil.given_up(log, "") == ""
+
+
+def test_only_the_last_try_of_a_job_counts() -> None:
+    log = logged(("a", "137", "None"), ("a", "1", "FAILED"))
+    assert toil.given_up(log, GIVEN_UP.format(job="a")) == "FAILED"
+
+
+def test_several_reasons_at_once_are_none_that_says_what_to_do() -> None:
+    log = logged(("a", "9", "MEMLIMIT"), ("b", "<UNAVAILABLE>", "LOST"))
+    assert toil.given_up(log, GIVEN_UP.format(job="a") + GIVEN_UP.format(job="b")) == "KILLED"
