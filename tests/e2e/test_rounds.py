@@ -4,6 +4,7 @@ One launch of four subjects, with real memory limits and a real disk that is ful
 spot instance's end is a server of this test on loopback; the node itself does not go away (docs/not-proved.md).
 """
 
+import contextlib
 import http.server
 import json
 import subprocess
@@ -15,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.e2e.conftest import Lab, Result, write_dataset
@@ -184,3 +186,34 @@ def test_every_byte_that_the_rounds_left_is_accounted_for(launched: Launched) ->
     assert launched.lab.run("verify", launched.lab.url("out"), "--deep").code == 0
     left = {Path(key).parts[4] for key in launched.lab.keys("out") if "/sub-01/attempts/" in key}
     assert len(left) == 2  # logs of every attempt
+
+
+def test_a_unit_whose_worker_was_killed_runs_again(lab: Lab) -> None:
+    """Toil tries it a second time by itself; when that worker goes, too, there is another round."""
+    lab.upload(write_dataset(lab.folder / "ds", ["01"]), "ds")
+    process = lab.start(
+        *("launch", "dataset", lab.url("ds"), "--pipeline", "fmriprep", "--output", lab.url("out")),
+        *("--fs-license-file", str(lab.licence), "--rehearse", "--rehearse-fault", "01=hang"),
+        *("--time-limit", "20"),
+    )
+    kill_workers(lab, process, 2)
+    _, err = process.communicate(timeout=400)
+    unit = lab.run("status", lab.url("out"), "--json").json["units"][0]
+    assert "sub-01: Toil could not finish it, again" in err
+    assert (unit["status"], unit["attempts"]) == ("failed", 1), unit["reason"]
+    assert "time limit" in unit["reason"]
+
+
+def kill_workers(lab: Lab, launch: "subprocess.Popen[str]", times: int) -> None:
+    """Kill the worker of a unit while its container runs, so many times."""
+    killed: set[int] = set()
+    while len(killed) < times and launch.poll() is None:
+        for worker in psutil.Process(launch.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                words = " ".join(worker.cmdline())
+                below = [" ".join(child.cmdline()) for child in worker.children(recursive=True)]
+                runs = any("container_run.py" in child for child in below)
+                if "python" in words and "_toil_worker CWLJob" in words and runs and worker.pid not in killed:
+                    killed.add(worker.pid)
+                    worker.kill()
+        time.sleep(0.5)
