@@ -18,7 +18,7 @@ LOOK = 1.0  # seconds between two looks whether they are
 # (AssocGrp..., QOSGrp..., QOSMaxJobs...) pass. Source: squeue(1), JOB REASON CODES.
 _FOR_EVER = re.compile(
     r"Partition(TimeLimit|NodeLimit)|BadConstraints|(Assoc|QOS)(Max|Min)\w*(PerJob|PerNode)(Limit)?"
-    r"|(Assoc|QOS)MaxWall\w*|QOSMin\w+|AccountNotAllowed|QOSNotAllowed|Invalid(Account|QOS)|JobHeldAdmin"
+    r"|(Assoc|QOS)MaxWall\w*|QOSMin\w+|AccountNotAllowed|QOSNotAllowed|Invalid(Account|QOS)"
 )
 _FIELD = re.compile(r"(?:^|\s)([A-Za-z][\w/:]*)=")
 _UNLIMITED = {"UNLIMITED", "INFINITE", "NONE", "N/A", "(null)", ""}
@@ -88,10 +88,10 @@ def nodes() -> list[Node]:
     return parse_nodes(_run("scontrol", "--all", "--oneliner", "show", "node"))
 
 
-def jobs(comment: str) -> list[Job]:
-    """The user's jobs with this comment."""
+def jobs(sign: str) -> list[Job]:
+    """The user's jobs whose comment begins with this."""
     told = _run("squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i|%T|%r|%k")
-    return [job for job in parse_jobs(told) if job.comment == comment]
+    return [job for job in parse_jobs(told) if job.comment.startswith(sign)]
 
 
 def largest(found: Iterable[Node], names: Sequence[str] = ()) -> Node | None:
@@ -163,14 +163,14 @@ def submit(command: Sequence[str], *, name: str, comment: str, log: Path, option
     ).partition(";")[0].strip()  # fmt: skip
 
 
-def end(comment: str) -> int:
-    """Cancel the user's jobs with this comment and wait until they are gone; returns how many there were."""
-    found = jobs(comment)
+def end(sign: str) -> int:
+    """Cancel the user's jobs whose comment begins with this, wait for their end, and return how many there were."""
+    found = jobs(sign)
     if not found:
         return 0
     _run("scancel", *(job.id for job in found))
     limit = time.monotonic() + PATIENCE
-    while left := jobs(comment):
+    while left := jobs(sign):
         if time.monotonic() > limit:
             raise InfrastructureError(
                 f"Slurm's jobs {', '.join(job.id for job in left)} of an earlier launch do not end: scancel them, "
