@@ -91,7 +91,7 @@ class Backend:
         return [
             f"--batchSystem={self.batch_system}",
             *_CONTAINER[self.container if container else "none"],
-            *(f"--setEnv={name}" for name in self.pass_on if os.environ.get(name)),
+            *(f"--setEnv={name}" for name in self.pass_on if {**os.environ, **self.variables()}.get(name)),
             *self.filled(chosen, {"digest": digest, "run": run}),
         ]
 

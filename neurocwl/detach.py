@@ -12,13 +12,19 @@ from typing import Protocol, cast
 
 from neurocwl import lease
 from neurocwl.backend import Backend
-from neurocwl.errors import InfrastructureError
+from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.s3 import Access
 from neurocwl.storage import Location
 
 PATIENCE = 60.0  # seconds for a launch to take its lease
 # What starts a launch elsewhere, by `leader` of the backend's profile; each has a function start(job) -> str.
-STARTERS: Mapping[str, str] = {"here": "neurocwl.detach", "slurm": "neurocwl.slurmbackend"}
+STARTERS: Mapping[str, str] = {
+    "here": "neurocwl.detach",
+    "kubernetes": "neurocwl.kubernetes",
+    "slurm": "neurocwl.slurmbackend",
+}
+# Options that name a file or folder, which a leader elsewhere cannot see.
+OF_FILES = ("--fs-license-file", "--parameters", "--pipeline-dir", "--bids-filter-file", "--credentials")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,21 @@ def begin(job: Job) -> str:
 def without(words: Sequence[str], option: str) -> list[str]:
     """Words without an option that takes no value."""
     return [word for word in words if word != option]
+
+
+def refuse_local_files(words: Sequence[str], who: str) -> None:
+    """Refuse a launch that names files of this machine, when it is to run on another.
+
+    Raises BadInput.
+    """
+    for index, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        given = value if equals else next(iter(words[index + 1 :]), "")
+        if option == "--backend" and not given.endswith((".yml", ".yaml")):
+            continue
+        if option in (*OF_FILES, "--backend") and not given.startswith("s3://"):
+            fix = "give an s3:// URL" if option == "--fs-license-file" else "put it into the leader's image"
+            raise BadInput(f"{option} {given}: {who} cannot see a file of this machine; {fix}")
 
 
 def start(job: Job) -> str:

@@ -91,6 +91,8 @@ class Cluster:
                 process.kill()
         if identities:
             subprocess.run(["docker", "kill", *identities], capture_output=True, check=False)
+        # Slurm would find out by itself in half a minute; ParallelCluster's daemon, which asks EC2, tells it.
+        self.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=gone")
 
 
 def missing() -> str:
@@ -103,7 +105,7 @@ def running(
     *,
     nodes: Sequence[str] = (),
     cloud: Sequence[str] = (),
-    partitions: Sequence[str] = ("PartitionName=all Nodes=ALL Default=YES",),
+    settings: Sequence[str] = ("PartitionName=all Nodes=ALL Default=YES",),
     idle: int = 8,
     cpus: int = 1,
     memory: int = 8000,
@@ -111,12 +113,13 @@ def running(
     """A Slurm while the body runs; nothing of it is left after.
 
     cloud: nodes that come when jobs wait and go when they were idle for `idle` seconds. memory: MiB of a node.
+    settings: further lines of slurm.conf.
     """
     # A socket's path has at most 107 characters, which pytest's folders use up.
     folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
     try:
         size = f"CPUs={cpus} RealMemory={memory}"
-        _write(folder, nodes, cloud, size, partitions, idle)
+        _write(folder, nodes, cloud, size, settings, idle)
         keeper = subprocess.Popen(
             [sys.executable, __file__, str(folder), *nodes],
             stdin=subprocess.PIPE,
@@ -135,7 +138,7 @@ def running(
 
 
 def _write(
-    folder: Path, nodes: Sequence[str], cloud: Sequence[str], size: str, partitions: Sequence[str], idle: int
+    folder: Path, nodes: Sequence[str], cloud: Sequence[str], size: str, settings: Sequence[str], idle: int
 ) -> None:
     host, user = socket.gethostname(), getpass.getuser()
     control, *ports = _free_ports(1 + len(nodes) + len(cloud))
@@ -186,7 +189,7 @@ def _write(
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} {size} State={state}"
             for node, port, state in zip([*nodes, *cloud], ports, states, strict=True)
         ),
-        *partitions,
+        *settings,
     ]
     (folder / "slurm.conf").write_text("\n".join(lines) + "\n")
     (folder / "state").mkdir(mode=0o700)

@@ -1,6 +1,7 @@
 """Datasets on a real Slurm: nodes that come and go, jobs and nodes that are lost, launches that are killed."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -10,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from neurocwl import images
+from neurocwl import assets, backend, containers, images, slurmbackend
+from neurocwl import slurm as words
+from neurocwl.errors import InfrastructureError
 from tests import slurm
 from tests.e2e.conftest import Lab, write_dataset
 
@@ -126,10 +129,14 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[slurm.Cluster]:
-    with slurm.running(
-        nodes=["f1", "f2"], cloud=["c1", "c2", "c3"], partitions=PARTITIONS, idle=5
-    ) as running:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Cluster]:
+    epilog = tmp_path_factory.mktemp("slurm") / "epilog"  # Slurm's programs get nothing of our environment
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    epilog.write_text(f"#!/bin/sh\nDOCKER_HOST={host} exec {assets.path('provisioning/slurm/epilog')}\n")
+    epilog.chmod(0o755)
+    fixed, cloud = ("f1", "f2"), ("c1", "c2", "c3")
+    settings = (*PARTITIONS, f"Epilog={epilog}")
+    with slurm.running(nodes=fixed, cloud=cloud, settings=settings, idle=5) as running:
         yield running
 
 
@@ -153,12 +160,13 @@ def test_nodes_come_from_nothing_and_go_and_lost_jobs_and_nodes_lose_nothing(sit
     site.dataset(*labels)
     clouds = ("c1", "c2", "c3")
     assert {site.cluster.states()[node] for node in clouds} == {"idle~"}
-    with site.launching(*site.words("cloud", 15)) as process:
+    scratch = site.lab.folder / "scratch"
+    with site.launching(*site.words("cloud", 10), f"scratch={scratch}") as process:
         wait_for(lambda: len(site.cluster.jobs("-t", "R")) == 3, process)
         assert not any(site.cluster.states()[node].endswith("~") for node in clouds)
         assert len(site.cluster.jobs("-t", "PD")) == 1
 
-        time.sleep(5)  # so that the containers run
+        time.sleep(4)  # so that the containers run
         site.cluster.run("scancel", *site.cluster.jobs_on("c1"))
         site.cluster.lose("c2")
 
@@ -166,9 +174,11 @@ def test_nodes_come_from_nothing_and_go_and_lost_jobs_and_nodes_lose_nothing(sit
         assert process.returncode == 0, out + err
     site.all_done(*labels)
     log = site.leader_logs()
-    Path("/var/tmp/slurm/leader.log").write_text(log)
-    assert "KILLED" in log
+    assert log.count("Exit reason: KILLED") == 1
+    assert log.count("Exit reason: LOST") == 1
     assert log.count("*Not* reducing try count") == 1  # the node's loss cost its unit no attempt
+    assert list(site.lab.work.iterdir()) == []
+    assert [one for one in scratch.rglob("*") if one.is_file()] == []
     wait_for(lambda: all(site.cluster.states()[node] in ("idle~", "down~") for node in ("c1", "c3")))
 
 
@@ -210,26 +220,78 @@ def test_a_detached_launch_is_a_job_itself_and_can_be_cancelled_from_anywhere(si
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("partition", "more", "said"),
     [
-        (("--memory-mib", "9000"), "its largest node has 1 cpus and 8000 MiB"),
-        (("--time-limit", "900"), "debug: allows 0.1 h"),
+        ("fixed", ("--memory-mib", "9000"), "fixed: its largest node has 1 cpus and 8000 MiB"),
+        ("debug", (), "debug: allows 0.1 h"),
     ],
 )
 def test_what_no_node_of_the_partition_takes_is_refused_before_anything_is_written(
-    site: Site, more: tuple[str, ...], said: str
+    site: Site, partition: str, more: tuple[str, ...], said: str
 ) -> None:
     site.dataset("01")
-    refused = site.lab.run(*site.words("debug", 1, *more))
+    refused = site.lab.run(*site.words(partition, 1, *more))
     assert refused.code == 2
     assert said in refused.err
     assert site.lab.keys("out") == {}
     assert site.cluster.jobs() == []
 
 
-def test_a_leader_s_work_folder_is_empty_afterwards(site: Site, tmp_path: Path) -> None:
-    site.dataset("01")
-    ended = site.lab.run(*site.words("fixed", 1), "scratch=" + str(tmp_path / "scratch"))
-    assert ended.code == 0, ended.err
-    assert list(site.lab.work.iterdir()) == []
-    assert [one for one in (tmp_path / "scratch").rglob("*") if one.is_file()] == []
+@pytest.fixture
+def commands(cluster: slurm.Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> slurm.Cluster:
+    """The cluster, reached by this process."""
+    for name, value in cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return cluster
+
+
+def test_what_slurm_says_of_itself_is_read_as_it_was_configured(commands: slurm.Cluster) -> None:
+    found = {one.name: one for one in words.partitions()}
+    assert list(found) == ["debug", "fixed", "cloud"]
+    assert (found["debug"].default, found["debug"].seconds, found["cloud"].nodes) == (True, 300, 3)
+    nodes = {node.name: node for node in words.nodes()}
+    assert set(nodes) == {"f1", "f2", "c1", "c2", "c3"}
+    assert (nodes["c1"].cpus, nodes["c1"].memory_mib, nodes["c1"].partitions) == (1, 8000, ("cloud",))
+
+
+def test_a_job_that_would_wait_for_ever_ends_the_launch_that_waits_for_it(commands: slurm.Cluster) -> None:
+    def submit(minutes: int) -> str:
+        options = ["--partition=debug", f"--time={minutes}"]
+        return words.submit(
+            ["sleep", "300"], name="one", comment="neurocwl.feed.r1", log=Path("log"), options=options
+        )
+
+    where = backend.load("slurm")
+    fine = submit(5)
+    slurmbackend.watch(where, "feed", "r1")
+    hopeless = submit(6)  # longer than the partition allows: Slurm takes it, and never starts it
+    with pytest.raises(InfrastructureError, match=f"never start its job {hopeless} .*PartitionTimeLimit"):
+        slurmbackend.watch(where, "feed", "r1")
+    slurmbackend.watch(where, "feed", "another run")
+    assert {job.id for job in words.jobs("neurocwl.feed.")} == {fine, hopeless}
+    assert words.end("neurocwl.feed.") == 2
+    assert words.jobs("neurocwl.feed.") == []
+
+
+def test_a_container_ends_with_its_job_even_when_that_is_killed_hard(commands: slurm.Cluster) -> None:
+    image = images.ensure("nifti-check")
+    environment = containers.environment("r2", "s3://lab/epilog")
+    (label,) = [word for word in environment["NEUROCWL_LABELS"].split() if "output" in word]
+
+    def running() -> str:
+        listed = ["docker", "ps", "--quiet", "--filter", f"label={label}"]
+        return subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+
+    assignments = [f"{name}={value}" for name, value in environment.items()]
+    client = str(containers.wrapper_folder() / "docker")
+    job = words.submit(
+        ["env", *assignments, client, "run", "--rm", "--entrypoint=sleep", image, "300"],
+        name="one",
+        comment="hard",
+        log=Path("log"),
+        options=["--partition=fixed"],
+    )
+    wait_for(lambda: bool(running()))
+    commands.run("scancel", "--signal=KILL", "--full", job)
+    wait_for(lambda: not running())

@@ -29,6 +29,7 @@ LAYERS = (
         "__init__",
         "aws",
         "cwlfile",
+        "clustercli",
     },
     {
         "bidsignore",
@@ -47,14 +48,14 @@ LAYERS = (
     {"filters", "s3", "validity", "validator"},
     {"storage", "template", "aws.session", "strays", "capacity", "slurmbackend"},
     {"units", "workflow", "receipts", "software"},
-    {"derivatives", "duration", "liveprices"},
+    {"derivatives", "duration", "liveprices", "aws.cluster"},
     {"parameters", "lease", "progress", "runs"},
     {"preflight", "contract", "taskkey", "installed", "cost"},
     {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description", "rocrate"},
     {"plan", "verify", "group", "notify", "project", "sync", "provenance"},
     {"export", "show", "prepare", "superseded", "leaders", "estimate", "detach"},
-    {"launch", "realdata", "standalone", "importing"},
-    {"demo"},
+    {"kubernetes", "launch", "realdata", "standalone", "importing"},
+    {"demo", "clustercommands"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -68,7 +69,7 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-FILES = {name_of(file): file for folder in (PACKAGE, PACKAGE / "aws") for file in folder.glob("*.py")}
+FILES = {name_of(file): file for file in PACKAGE.rglob("*.py") if "share" not in file.parts}
 MODULES = sorted(FILES)
 HEAVY = {"toil", "cwltool", "boto3", "botocore", "ruamel", "rich", "schema_salad", "bidsschematools", "pathspec", "nibabel", "numpy", "psutil", "urllib3"}  # fmt: skip
 
