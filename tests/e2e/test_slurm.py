@@ -266,6 +266,7 @@ def test_a_job_that_would_wait_for_ever_ends_the_launch_that_waits_for_it(comman
     fine = submit(5)
     slurmbackend.watch(where, "feed", "r1")
     hopeless = submit(6)  # longer than the partition allows: Slurm takes it, and never starts it
+    wait_for(lambda: any(job.waits_for_ever for job in words.jobs("neurocwl.feed.r1")))
     with pytest.raises(InfrastructureError, match=f"never start its job {hopeless} .*PartitionTimeLimit"):
         slurmbackend.watch(where, "feed", "r1")
     slurmbackend.watch(where, "feed", "another run")
