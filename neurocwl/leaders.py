@@ -77,6 +77,7 @@ def run_shards(
     if not orders:
         return
     digest = backend.output_digest(run.output, os.environ)
+    where = capacity.fitted(means.backend, run.resources)
     home, suffix = f"{RUNS}{run.run}/", f"-{stage}" if stage else ""
     image = request.image if request.image != request.template.image else None
     stage_in = means.stage_in(orders)
@@ -109,7 +110,7 @@ def run_shards(
                 place / "job-order.json",
                 place,
                 _environment(run, means),
-                means.backend.toil_options(container=means.container, digest=digest, run=run.run),
+                where.toil_options(container=means.container, digest=digest, run=run.run),
                 job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
             )
             try:
@@ -120,9 +121,10 @@ def run_shards(
                     output,
                     shown,
                     stop,
-                    throttled(WATCH, lambda: capacity.watch(means.backend, digest, run.run)),
+                    throttled(WATCH, lambda: capacity.watch(where, digest, run.run)),
                 )
             finally:
+                capacity.clear(where, digest, run.run)
                 if leader.log.exists():
                     output.write(f"{home}leader-{name}.log", leader.log.read_bytes())
             if code != 0 and not stop.is_set():

@@ -1,5 +1,6 @@
 """Slurm, by what its own commands say: what its partitions and nodes can take, which jobs wait and why."""
 
+import contextlib
 import getpass
 import re
 import shlex
@@ -168,7 +169,10 @@ def end(sign: str) -> int:
     found = jobs(sign)
     if not found:
         return 0
-    _run("scancel", *(job.id for job in found))
+    with contextlib.suppress(
+        InfrastructureError
+    ):  # one that ends by itself just now is an error of scancel's
+        _run("scancel", *(job.id for job in found))
     limit = time.monotonic() + PATIENCE
     while left := jobs(sign):
         if time.monotonic() > limit:
