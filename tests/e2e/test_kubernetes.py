@@ -103,11 +103,7 @@ def test_a_detached_launch_is_a_job_that_runs_to_the_end_by_itself(
 ) -> None:
     """Here the profile is chosen by name: a pod sees no file of this machine."""
     cluster.variables |= {"NEUROCWL_BACKEND": str(own)}
-    lab.s3.upload_file(
-        str(scratch / "ds" / "dataset_description.json"), lab.bucket, "ds/dataset_description.json"
-    )
-    for file in (scratch / "ds").rglob("*.nii.gz"):
-        lab.s3.upload_file(str(file), lab.bucket, f"ds/{file.relative_to(scratch / 'ds')}")
+    lab.upload(scratch / "ds", "ds")
     command = [
         "launch",
         "dataset",
@@ -127,5 +123,5 @@ def test_a_detached_launch_is_a_job_that_runs_to_the_end_by_itself(
         if found.code in (0, 1) and found.json["state"] == "finished":
             break
         time.sleep(1)
-    assert found.statuses() == {"sub-01": "done", "sub-02": "done"}
+    assert found.statuses() == {"sub-01": "done", "sub-02": "done"}, found.out
     assert cluster.refused == []
