@@ -223,7 +223,7 @@ def test_a_detached_launch_is_a_job_itself_and_can_be_cancelled_from_anywhere(si
     ("partition", "more", "said"),
     [
         ("fixed", ("--memory-mib", "9000"), "fixed: its largest node has 1 cpus and 8000 MiB"),
-        ("debug", (), "debug: allows 0.1 h"),
+        ("debug", (), "debug: allows 5 min"),
     ],
 )
 def test_what_no_node_of_the_partition_takes_is_refused_before_anything_is_written(

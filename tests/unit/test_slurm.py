@@ -1,6 +1,7 @@
 """What Slurm's commands say, and what follows from it for jobs of a size."""
 
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -255,8 +256,15 @@ def test_singularity_differs_in_the_container_and_shares_one_cache_of_images() -
 
 
 def test_the_epilog_never_fails_which_would_drain_its_node(tmp_path: Path) -> None:
-    import subprocess
-
     epilog = assets.path("provisioning/slurm/epilog")
     done = subprocess.run([str(epilog)], env={"DOCKER_HOST": f"unix://{tmp_path}/none"}, capture_output=True)
     assert done.returncode == 0
+
+
+def test_the_profile_on_the_page_can_be_used(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/slurm.md").read_text()
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "our-cluster.yml").write_text(text)
+    where = backend.load(str(tmp_path / "our-cluster.yml"))
+    assert where.container == "singularity"
+    assert "--workDir=/local/scratch" in where.toil_options(digest="abc", run="r1")
