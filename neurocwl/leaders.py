@@ -3,12 +3,12 @@
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurocwl import backend, containers, cwlfile, runs, toil, workflow
+from neurocwl import backend, capacity, containers, cwlfile, runs, toil, workflow
 from neurocwl.backend import Backend
 from neurocwl.errors import InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
@@ -25,6 +25,7 @@ LOOK = 2.0  # seconds between two looks at the containers that run
 
 
 SHARE = 10.0  # seconds between two notes of them at the output
+WAITING = 20.0  # seconds between two questions whether the batch system will ever start the jobs that wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,8 @@ def run_group(
         gated=means.watch.gated and not names.stage,
         container=means.container,
     )
+    where = capacity.fitted(means.backend, resources)
+    waiting = throttled(WAITING, lambda: capacity.watch(where, digest, run.run))
     text = cwlfile.as_json(document).encode()
     output.write(home + names.workflow(), text)
     common = Common(
@@ -166,14 +169,15 @@ def run_group(
             place / "job-order.json",
             place,
             _environment(run, means),
-            means.backend.toil_options(
+            where.toil_options(
                 group.capacity, container=means.container, digest=digest, run=run.run, folder=str(place)
             ),
             job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
         )
         try:
-            code = _follow(leader, shard, run, output, shown, stop, means.watch)
+            code = _follow(leader, shard, run, output, shown, stop, means.watch, waiting)
         finally:
+            capacity.clear(where, digest, run.run)
             if leader.log.exists():
                 output.write(f"{home}leader-{name}.log", leader.log.read_bytes())
         means.watch.idle()
@@ -207,6 +211,7 @@ def _follow(
     shown: Display,
     stop: Stop,
     watch: Watch,
+    waiting: Callable[[], None],
 ) -> int:
     def ended(index: int) -> None:
         unit = shard[index].unit.name
@@ -226,6 +231,7 @@ def _follow(
     share = throttled(SHARE, tell)
 
     def look() -> None:
+        waiting()
         now[:] = containers.running_units(run.run)
         shown.running(list(now))
         watch.look()
