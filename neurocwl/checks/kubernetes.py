@@ -1,0 +1,83 @@
+"""Checks of a Kubernetes cluster: that it answers, and lets one run what Toil runs."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from neurocwl.checks.finding import Finding, failed, ok
+from neurocwl.errors import InfrastructureError
+
+# What Toil's Kubernetes batch system does there. Source: toil.batchSystems.kubernetes, 9.6.
+WANTED = (
+    ("batch", "jobs", ("create", "get", "list", "watch", "delete")),
+    ("", "pods", ("get", "list", "watch")),
+    ("", "pods/log", ("get",)),
+)
+TIMEOUT = 10  # seconds
+IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+def access(environment: Mapping[str, str], context: str | None, namespace: str | None) -> Iterator[Finding]:
+    """Whether there is a cluster, and whether one may run jobs in it."""
+    try:
+        import kubernetes
+        from kubernetes.config import ConfigException
+        from urllib3.exceptions import HTTPError
+    except ImportError:
+        yield failed("kubernetes", "the package kubernetes is not installed", "pip install 'neurocwl[kubernetes]'")
+        return
+    file = environment.get("KUBECONFIG") or os.path.join(environment.get("HOME", ""), ".kube", "config")
+    settings: Any = kubernetes.client.Configuration()
+    try:
+        if IN_CLUSTER.exists() and "KUBECONFIG" not in environment:
+            kubernetes.config.load_incluster_config(settings)
+            where = "the cluster that this runs in"
+        else:
+            kubernetes.config.load_kube_config(file, context, settings, persist_config=False)
+            where = f"{settings.host} ({file})"
+    except (ConfigException, OSError, ValueError) as error:
+        yield failed(
+            "kubernetes", f"{file}: {error}", "write one (aws eks update-kubeconfig --name CLUSTER), or set KUBECONFIG"
+        )
+        return
+    settings.retries = 0
+    with kubernetes.client.ApiClient(settings) as client:
+        api: Any = kubernetes.client.AuthorizationV1Api(client)
+        try:
+            denied = list(_denied(api, namespace or "default"))
+        except (kubernetes.client.ApiException, HTTPError) as error:
+            why = getattr(error, "reason", None) or type(error).__name__
+            yield failed(
+                "kubernetes",
+                f"{where} does not answer ({why})",
+                "check the network and the login (kubectl auth whoami)",
+                InfrastructureError,
+            )
+            return
+    yield ok("kubernetes", where)
+    if denied:
+        yield failed(
+            "permissions",
+            f"in namespace {namespace or 'default'} one may not {', '.join(denied)}",
+            "have the cluster's owner bind the role of provisioning/kubernetes to you, or name another namespace",
+        )
+    else:
+        yield ok("permissions", f"jobs may be run in namespace {namespace or 'default'}")
+
+
+def _denied(api: Any, namespace: str) -> Iterator[str]:
+    for group, resource, verbs in WANTED:
+        name, _, below = resource.partition("/")
+        for verb in verbs:
+            attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": name}
+            if below:
+                attributes["subresource"] = below
+            body = {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": attributes},
+            }
+            answer = api.create_self_subject_access_review(body, _request_timeout=TIMEOUT)
+            if not answer.status.allowed:
+                yield f"{verb} {resource}"
