@@ -13,20 +13,9 @@ def clients(access: Access, region: str | None = None) -> Callable[[str], Any]:
 
     Raises BadInput for an unknown profile. region: instead of that of --region, AWS_REGION or ~/.aws.
     """
-    import boto3
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
 
-    with told("AWS"):
-        try:
-            session = boto3.Session(
-                profile_name=access.profile,
-                region_name=region or access.region,
-                aws_access_key_id=access.keys.key_id if access.keys else None,
-                aws_secret_access_key=access.keys.secret if access.keys else None,
-            )
-        except BotoCoreError as error:
-            raise BadInput(f"{error}; see ~/.aws/config, or leave --profile out") from error
+    session = session_of(access, region)
     config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=60)
 
     def client(service: str) -> Any:
@@ -34,6 +23,23 @@ def clients(access: Access, region: str | None = None) -> Callable[[str], Any]:
             return session.client(service, config=config)  # type: ignore[call-overload]
 
     return client
+
+
+def session_of(access: Access, region: str | None = None) -> Any:
+    """The session of boto3 that clients are made of; raises as clients does."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    with told("AWS"):
+        try:
+            return boto3.Session(
+                profile_name=access.profile,
+                region_name=region or access.region,
+                aws_access_key_id=access.keys.key_id if access.keys else None,
+                aws_secret_access_key=access.keys.secret if access.keys else None,
+            )
+        except BotoCoreError as error:
+            raise BadInput(f"{error}; see ~/.aws/config, or leave --profile out") from error
 
 
 @contextmanager

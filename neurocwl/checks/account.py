@@ -35,14 +35,14 @@ QUOTAS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def credentials(access: Access, environment: Mapping[str, str]) -> Finding:
-    """Who one is, and for how long."""
-    name = "credentials"
+def credentials(access: Access, environment: Mapping[str, str], *, ask: bool = True) -> Finding:
+    """Who one is, and for how long. ask: AWS itself, not only what lies here."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    name = "credentials"
     try:
-        kept = session.session(access).get_credentials()
-        sts: Any = session.client(access, "sts")
+        kept = session.session_of(access).get_credentials()
+        sts: Any = session.clients(access, _region(access))("sts")
     except NeurocwlError as error:
         return refused(name, error, RENEW)
     except BotoCoreError as error:
@@ -53,18 +53,23 @@ def credentials(access: Access, environment: Mapping[str, str]) -> Finding:
     if ends and ends <= datetime.now(UTC):
         return failed(name, f"the session ended at {ends:%Y-%m-%d %H:%M} UTC", RENEW)
     own = not _is_amazon(s3.client(access).meta.endpoint_url)
+    alone = unknown(name, "an S3 server without STS: writing shows whether it takes them")
+    if not ask:
+        return _lasting(name, "not asked", kept, ends)
     if own and _is_amazon(sts.meta.endpoint_url):
-        return unknown(name, "a server of one's own, without STS: writing shows whether it takes them")
+        return alone
     try:
         who = sts.get_caller_identity()["Arn"]
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        if own and code not in REFUSED:
-            return unknown(name, "a server of one's own, without STS: writing shows whether it takes them")
-        return failed(name, f"AWS refuses them ({code})", RENEW)
+        return alone if own and code not in REFUSED else failed(name, f"AWS refuses them ({code})", RENEW)
     except BotoCoreError as error:
-        return failed(name, f"cannot be used: {error}", RENEW)
+        return alone if own else failed(name, f"cannot be used: {error}", RENEW)
     return _lasting(name, str(who), kept, ends)
+
+
+def _region(access: Access) -> str:
+    return str(access.region or session.session_of(access).region_name or "us-east-1")  # STS answers anywhere
 
 
 def _lasting(name: str, who: str, kept: Any, ends: datetime | None) -> Finding:
@@ -93,7 +98,7 @@ def _ends(kept: Any, environment: Mapping[str, str]) -> datetime | None:
 
 def region(access: Access, environment: Mapping[str, str], *, needed: bool) -> Finding:
     """Whether there is one region. needed: something is started there."""
-    chosen = access.region or session.session(access).region_name
+    chosen = access.region or session.session_of(access).region_name
     named = {
         word: environment[word] for word in ("AWS_REGION", "AWS_DEFAULT_REGION") if environment.get(word)
     }
@@ -147,9 +152,10 @@ def _quota(access: Access, code: str, types: Mapping[str, int], market: str, mos
 
     name = f"quota {code}, {market}"
     try:
-        client: Any = session.client(access, "service-quotas")
-        allowed = int(client.get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]["Value"])
-        used = _used(session.client(access, "ec2"), code, spot=market == "spot")
+        client = session.clients(access)
+        asked = client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=code)
+        allowed = int(asked["Quota"]["Value"])
+        used = _used(client("ec2"), code, spot=market == "spot")
     except NeurocwlError as error:
         return refused(name, error, RENEW)
     except (ClientError, BotoCoreError) as error:
@@ -188,7 +194,7 @@ def batch_queue(access: Access, queue: str, cpus: int) -> Finding:
 
     name = "queue"
     try:
-        batch: Any = session.client(access, "batch")
+        batch = session.clients(access)("batch")
         found = batch.describe_job_queues(jobQueues=[queue])["jobQueues"]
         if not found:
             return failed(name, f"there is no Batch queue {queue}", CREATE)

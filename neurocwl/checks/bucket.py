@@ -170,7 +170,7 @@ def keeping(url: str, access: Access) -> Iterator[Finding]:
     else:
         yield ok("lifecycle", "no rule of the bucket touches results")
     try:
-        public = _answer(location, "get_bucket_policy_status")["PolicyStatus"]["IsPublic"]
+        public = _answer(location, "get_bucket_policy_status").get("PolicyStatus", {}).get("IsPublic")
     except NeurocwlError:
         return
     if public:

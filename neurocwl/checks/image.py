@@ -11,7 +11,7 @@ from pathlib import Path
 
 from neurocwl import images
 from neurocwl.checks import registry
-from neurocwl.checks.finding import Finding, failed, ok, refused, unknown
+from neurocwl.checks.finding import Finding, failed, ok, refused, unknown, warning
 from neurocwl.errors import InfrastructureError, NeurocwlError
 
 MIB = 1 << 20
@@ -67,11 +67,7 @@ def find(reference: str, environment: Mapping[str, str], *, nodes_elsewhere: boo
             return found
     if reference.startswith(images.PREFIX):
         if nodes_elsewhere:
-            return failed(
-                "image",
-                f"{reference}: no registry serves it, so that only this machine can have it",
-                f"push it to a registry that the nodes reach (docker tag, docker push), and give --image",
-            )
+            return _unserved(reference)
         try:
             images.reference(reference)
         except NeurocwlError as error:
@@ -79,12 +75,25 @@ def find(reference: str, environment: Mapping[str, str], *, nodes_elsewhere: boo
         return Image(frozenset({here()}), 0, False, f"{reference} is built when it is first needed")
     try:
         packed = registry.look(reference, environment).packed
+    except InfrastructureError as error:
+        if nodes_elsewhere:  # they may reach what this machine does not
+            return unknown("image", str(error), "see whether the nodes reach the registry")
+        return refused("image", error, "give another --image")
     except NeurocwlError as error:
         return refused("image", error, "give another --image")
     most = max(packed.values(), default=0)
     size = int(most * UNPACKED) // MIB
     text = f"{reference}: {most / (1 << 30):.1f} GiB to pull, some {size / 1024:.0f} GiB on a disk"
     return Image(frozenset(packed), size, False, text)
+
+
+def _unserved(reference: str) -> Finding:
+    """An image of ours for nodes that are elsewhere. Machines of one's own may have it all the same."""
+    text = f"{reference}: no registry serves it"
+    fix = "push it to a registry that the nodes reach (docker tag, docker push) and give --image, or bake it into them"
+    if local(reference):
+        return warning("image", f"{text}; this machine has it, and only nodes that have it, too, can run it", fix)
+    return failed("image", text, fix)
 
 
 def runs_on(image: Image, reference: str, wanted: frozenset[str]) -> Finding:

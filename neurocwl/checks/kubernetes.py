@@ -18,7 +18,7 @@ TIMEOUT = 10  # seconds
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
-def access(environment: Mapping[str, str], context: str | None, namespace: str | None) -> Iterator[Finding]:
+def access(environment: Mapping[str, str]) -> Iterator[Finding]:
     """Whether there is a cluster, and whether one may run jobs in it."""
     try:
         import kubernetes
@@ -32,10 +32,11 @@ def access(environment: Mapping[str, str], context: str | None, namespace: str |
     try:
         if IN_CLUSTER.exists() and "KUBECONFIG" not in environment:
             kubernetes.config.load_incluster_config(settings)
-            where = "the cluster that this runs in"
+            where, namespace = "the cluster that this runs in", IN_CLUSTER.with_name("namespace").read_text().strip()
         else:
-            kubernetes.config.load_kube_config(file, context, settings, persist_config=False)
-            where = f"{settings.host} ({file})"
+            kubernetes.config.load_kube_config(file, client_configuration=settings, persist_config=False)
+            _, chosen = kubernetes.config.list_kube_config_contexts(file)
+            where, namespace = f"{settings.host} ({file})", chosen["context"].get("namespace", "default")
     except (ConfigException, OSError, ValueError) as error:
         yield failed(
             "kubernetes", f"{file}: {error}", "write one (aws eks update-kubeconfig --name CLUSTER), or set KUBECONFIG"
@@ -45,7 +46,7 @@ def access(environment: Mapping[str, str], context: str | None, namespace: str |
     with kubernetes.client.ApiClient(settings) as client:
         api: Any = kubernetes.client.AuthorizationV1Api(client)
         try:
-            denied = list(_denied(api, namespace or "default"))
+            denied = list(_denied(api, namespace))
         except (kubernetes.client.ApiException, HTTPError) as error:
             why = getattr(error, "reason", None) or type(error).__name__
             yield failed(
@@ -59,11 +60,11 @@ def access(environment: Mapping[str, str], context: str | None, namespace: str |
     if denied:
         yield failed(
             "permissions",
-            f"in namespace {namespace or 'default'} one may not {', '.join(denied)}",
+            f"in namespace {namespace} one may not {', '.join(denied)}",
             "have the cluster's owner bind the role of provisioning/kubernetes to you, or name another namespace",
         )
     else:
-        yield ok("permissions", f"jobs may be run in namespace {namespace or 'default'}")
+        yield ok("permissions", f"jobs may be run in namespace {namespace}")
 
 
 def _denied(api: Any, namespace: str) -> Iterator[str]:
