@@ -27,6 +27,7 @@ _CONTAINER: Mapping[str, Sequence[str]] = {
     "podman": ("--podman", "--strict-memory-limit"),
     "none": ("--no-container",),
 }
+OF_THE_RUN = ("digest", "run")  # stand in options, besides settings
 ON_DEMAND, SPOT = "on_demand", "spot"
 
 
@@ -79,22 +80,28 @@ class Backend:
         """Toil's locator of a job store. folder: of the leader; name: from job_store_name."""
         return f"aws:{self.values['region']}:{name}" if self.job_store == "s3" else str(folder / "jobstore")
 
-    def toil_options(self, capacity: str = ON_DEMAND, *, container: bool = True) -> list[str]:
-        """Toil's options, but for the job store; those that name a setting without a value are left out."""
+    def toil_options(
+        self, capacity: str = ON_DEMAND, *, container: bool = True, digest: str = "", run: str = ""
+    ) -> list[str]:
+        """Toil's options, but for the job store; those that name something without a value are left out.
+
+        digest: of the output (output_digest); run: the run's id. They are {digest} and {run} in a profile.
+        """
         chosen = (*self.options, *(self.spot if capacity == SPOT else self.on_demand))
         return [
             f"--batchSystem={self.batch_system}",
             *_CONTAINER[self.container if container else "none"],
             *(f"--setEnv={name}" for name in self.pass_on if os.environ.get(name)),
-            *self.filled(chosen),
+            *self.filled(chosen, {"digest": digest, "run": run}),
         ]
 
-    def filled(self, texts: Iterable[str]) -> list[str]:
-        """Texts with the settings' values in place of {name}; those that name one without a value are left out."""
+    def filled(self, texts: Iterable[str], known: Mapping[str, str] | None = None) -> list[str]:
+        """Texts with values in place of {name}; those that name a setting without a value are left out."""
+        values = {**self.values, **(known or {})}
         return [
-            re.sub(r"\{(\w+)\}", lambda match: self.values[match[1]], text)
+            re.sub(r"\{(\w+)\}", lambda match: values[match[1]], text)
             for text in texts
-            if all(self.values.get(name) for name in _named(text))
+            if all(values.get(name) for name in _named(text))
         ]
 
     def variables(self) -> dict[str, str]:
@@ -237,8 +244,10 @@ def _check(found: Backend) -> None:
         value = getattr(found, key)
         if value is not None and value not in known:
             raise BadInput(f"{found.file}: {key} is {value!r}; it must be one of {', '.join(known)}")
-    texts = (*found.options, *found.on_demand, *found.spot, *found.environment.values())
-    for name in sorted({name for text in texts for name in _named(text)} - set(found.settings)):
+    options = (*found.options, *found.on_demand, *found.spot)
+    strange = {name for text in options for name in _named(text)} - {*found.settings, *OF_THE_RUN}
+    strange |= {name for text in found.environment.values() for name in _named(text)} - {*found.settings}
+    for name in sorted(strange):
         raise BadInput(f"{found.file}: {{{name}}} stands for no setting; add it to settings")
     if found.job_store == "s3" and not found.values.get("region"):
         raise BadInput(

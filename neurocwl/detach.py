@@ -18,7 +18,7 @@ from neurocwl.storage import Location
 
 PATIENCE = 60.0  # seconds for a launch to take its lease
 # What starts a launch elsewhere, by `leader` of the backend's profile; each has a function start(job) -> str.
-STARTERS: Mapping[str, str] = {"here": "neurocwl.detach"}
+STARTERS: Mapping[str, str] = {"here": "neurocwl.detach", "slurm": "neurocwl.slurmbackend"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from neurocwl import (
     __version__,
+    capacity,
     containers,
     description,
     images,
@@ -54,6 +55,8 @@ def launch(
     asked, told = machine.resources(request.template, means.parameters, nodes, request.rehearsal)
     for line in told:
         say(line)
+    if plan.of(READY):
+        means = dataclasses.replace(means, backend=capacity.fitted(means.backend, asked))
     if plan.of(READY) and means.backend.here:
         installed.prepare(request.template, request.image, container=means.container, say=say)
     run = _run(plan, request, means, asked, output)
@@ -194,6 +197,7 @@ def _run_group(
     asked, told = machine.resources(chosen, chosen.fixed, machine.of(means.backend, means.work_dir), False)
     for line in told:
         say(line)
+    means = dataclasses.replace(means, backend=capacity.fitted(means.backend, asked))
     own = Request(chosen, request.selection, chosen.fixed, chosen.image, request.rehearsal)
     if means.backend.here:
         installed.prepare(own.template, own.image, container=means.container, say=say)

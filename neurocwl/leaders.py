@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl import backend, containers, cwlfile, runs, toil, workflow
+from neurocwl import backend, capacity, containers, cwlfile, runs, toil, workflow
 from neurocwl.backend import Backend
 from neurocwl.errors import InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
@@ -23,6 +23,7 @@ LOOK = 2.0  # seconds between two looks at the containers that run
 
 
 SHARE = 10.0  # seconds between two notes of them at the output
+WATCH = 20.0  # seconds between two questions whether the batch system will ever start the jobs that wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def run_shards(
     """
     if not orders:
         return
+    digest = backend.output_digest(run.output, os.environ)
     home, suffix = f"{RUNS}{run.run}/", f"-{stage}" if stage else ""
     image = request.image if request.image != request.template.image else None
     stage_in = means.stage_in(orders)
@@ -107,11 +109,19 @@ def run_shards(
                 place / "job-order.json",
                 place,
                 _environment(run, means),
-                means.backend.toil_options(container=means.container),
-                job_store=_job_store(means.backend, place, run, name),
+                means.backend.toil_options(container=means.container, digest=digest, run=run.run),
+                job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
             )
             try:
-                code = _follow(leader, shard, run, output, shown, stop)
+                code = _follow(
+                    leader,
+                    shard,
+                    run,
+                    output,
+                    shown,
+                    stop,
+                    throttled(WATCH, lambda: capacity.watch(means.backend, digest, run.run)),
+                )
             finally:
                 if leader.log.exists():
                     output.write(f"{home}leader-{name}.log", leader.log.read_bytes())
@@ -120,7 +130,13 @@ def run_shards(
 
 
 def _follow(
-    leader: toil.Leader, shard: Sequence[Order], run: Run, output: Location, shown: Display, stop: Stop
+    leader: toil.Leader,
+    shard: Sequence[Order],
+    run: Run,
+    output: Location,
+    shown: Display,
+    stop: Stop,
+    watch: Callable[[], None],
 ) -> int:
     def ended(index: int) -> None:
         unit = shard[index].unit.name
@@ -136,6 +152,7 @@ def _follow(
     share = throttled(SHARE, tell)
 
     def look() -> None:
+        watch()
         now[:] = containers.running_units(run.run)
         shown.running(list(now))
         if now != told:
@@ -180,8 +197,3 @@ def _environment(run: Run, means: Means) -> dict[str, str]:
         "PATH": path,
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def _job_store(where: Backend, place: Path, run: Run, name: str) -> str:
-    digest = backend.output_digest(run.output, os.environ)
-    return where.locator(place, backend.job_store_name(digest, run.run, name))

@@ -70,6 +70,12 @@ def test_on_demand_and_spot_are_options_of_their_own(own: Path) -> None:
     assert "--retryCount=9" in found.toil_options(backend.SPOT)
 
 
+def test_the_digest_of_the_output_and_the_run_stand_in_options_too(own: Path) -> None:
+    own.write_text(OWN.replace("--statePollingWait=5", "--slurmArgs=--comment={digest}.{run}"))
+    found = backend.load(str(own), ["partition=long"])
+    assert "--slurmArgs=--comment=abc.r1" in found.toil_options(digest="abc", run="r1")
+
+
 def test_a_profile_may_be_like_another_and_differ_in_a_few_keys(own: Path) -> None:
     other = own.parent / "lab.yml"
     other.write_text("like: mine.yml\nbackend: lab\nset: {partition: short, account: brains}\n")

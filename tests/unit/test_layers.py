@@ -33,6 +33,7 @@ LAYERS = (
     {
         "bidsignore",
         "backend",
+        "slurm",
         "bidsnames",
         "credentials",
         "images",
@@ -44,7 +45,7 @@ LAYERS = (
     },
     {"bids", "boutiques", "binding", "containers"},
     {"filters", "s3", "validity", "validator"},
-    {"storage", "template", "aws.session", "strays"},
+    {"storage", "template", "aws.session", "strays", "capacity", "slurmbackend"},
     {"units", "workflow", "receipts", "software"},
     {"derivatives", "duration", "liveprices"},
     {"parameters", "lease", "progress", "runs"},
