@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         "plan": _plan,
         "launch": _launch,
         "job-order": _job_order,
+        "doctor": _doctor,
         "status": _status,
         "verify": _verify,
         "logs": _logs,
@@ -141,7 +142,7 @@ def _strict(arguments: argparse.Namespace, made: Plan) -> int:
 
 
 def _launch(arguments: argparse.Namespace) -> int:
-    from neurocwl import detach, launch, leaders, licence, notify
+    from neurocwl import detach, doctor, doctorcli, launch, leaders, licence, notify
 
     def say(line: str) -> None:
         print(line, file=sys.stderr)
@@ -177,6 +178,8 @@ def _launch(arguments: argparse.Namespace) -> int:
         backend=where,
         keep_work=arguments.keep_work_dir,
     )
+    if made.of(plan.READY):
+        doctor.before_launch(doctorcli.case(arguments, chosen, where, means.work_dir), say)
     if arguments.detach:
         words = detach.without(arguments.words, "--detach")
         job = detach.Job(where, words, output, prepared.access, means.work_dir)
@@ -251,6 +254,12 @@ def _job_order(arguments: argparse.Namespace) -> int:
     for line in written.lines():
         print(line)
     return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from neurocwl import doctorcli
+
+    return doctorcli.run(arguments, _backend(arguments), _work_dir(arguments.work_dir))
 
 
 def _status(arguments: argparse.Namespace) -> int:

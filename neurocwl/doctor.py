@@ -1,15 +1,26 @@
 """Doctor: what stands between a launch and its end, looked at before it begins. Each finding has its fix."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neurocwl import licence, machine
+from neurocwl import licence, machine, slurm
 from neurocwl.backend import ON_DEMAND, SPOT, Backend
 from neurocwl.checks import account, bucket, cluster, here, image, room
-from neurocwl.checks.finding import FAILED, WARNING, Check, Finding, gather, ok, refused, unknown
+from neurocwl.checks.finding import (
+    FAILED,
+    WARNING,
+    Check,
+    Finding,
+    gather,
+    ok,
+    refused,
+    unknown,
+    until_failed,
+)
 from neurocwl.cost import MOST_NODES
 from neurocwl.errors import BadInput, InfrastructureError, NeurocwlError
 from neurocwl.nodes import Shape
@@ -41,10 +52,9 @@ class Case:
 
     @property
     def on_s3(self) -> bool:
-        """Whether anything of it is on S3."""
-        return self.backend.job_store == "s3" or any(
-            (url or "").startswith("s3://") for url in (self.dataset, self.output, self.licence)
-        )
+        """Whether anything of it is on S3 that is not for everybody."""
+        signed = (self.dataset if self.dataset_access.sign else None, self.output, self.licence)
+        return self.backend.job_store == "s3" or any((url or "").startswith("s3://") for url in signed)
 
     @property
     def on_aws(self) -> bool:
@@ -79,7 +89,11 @@ class Case:
 
 def examine(case: Case) -> list[Finding]:
     """Every check that concerns a case."""
-    return gather([lambda check=check: check(case) for check in (_machine, _storage, _container, _licence, _cluster)])  # type: ignore[misc]
+    return _made((_machine, _storage, _container, _licence, _cluster), case)
+
+
+def _made(checks: Sequence[Callable[[Case], Iterator[Finding]]], case: Case) -> list[Finding]:
+    return gather([partial(check, case) for check in checks])
 
 
 def before_launch(case: Case, say: Callable[[str], None]) -> list[Finding]:
@@ -87,8 +101,8 @@ def before_launch(case: Case, say: Callable[[str], None]) -> list[Finding]:
 
     Raises BadInput or InfrastructureError for what would end in failed units, or in none at all.
     """
-    checks = [_quick_storage] if case.backend.here else [_storage, _container, _cluster]
-    found = gather([lambda check=check: check(case) for check in checks])  # type: ignore[misc]
+    checks = (_quick_storage,) if case.backend.here else (_storage, _container, _cluster)
+    found = _made(checks, case)
     for one in found:
         if one.status == WARNING:
             say(f"warning: {one.text}; {one.fix}")
@@ -107,27 +121,29 @@ def _machine(case: Case) -> Iterator[Finding]:
 
 def _quick_storage(case: Case) -> Iterator[Finding]:
     """What local runs need of S3; the launch itself has read there already."""
-    if not (case.output or "").startswith("s3://"):
-        return
-    assert case.output
-    yield account.credentials(case.access, case.environment, ask=False)
-    yield bucket.clock(case.access)
-    yield from bucket.writable(case.output, case.access)
+    output = case.output or ""
+    if output.startswith("s3://"):
+        yield from until_failed(
+            lambda: [account.credentials(case.access, case.environment, ask=False)],
+            lambda: [bucket.clock(case.access)],
+            lambda: bucket.writable(output, case.access),
+        )
 
 
 def _storage(case: Case) -> Iterator[Finding]:
     """From the clock to the buckets; what rests on something that failed is not looked at."""
+    steps: list[Check] = []
     if case.on_s3 or case.on_aws:
-        first = (
-            lambda: bucket.clock(case.access),
-            lambda: account.credentials(case.access, case.environment),
-            lambda: account.region(case.access, case.environment, needed=case.on_aws),
-        )
-        for check in first:
-            found = check()
-            yield found
-            if found.status == FAILED:
-                return
+        steps = [
+            lambda: [bucket.clock(case.access)],
+            lambda: [account.credentials(case.access, case.environment)],
+            lambda: [account.region(case.access, case.environment, needed=case.on_aws)],
+        ]
+    yield from until_failed(*steps, lambda: _places(case))
+
+
+def _places(case: Case) -> Iterator[Finding]:
+    """Dataset, output, account: each may fail by itself."""
     if case.dataset:
         yield bucket.readable(case.dataset, case.dataset_access)
     yield from _output(case)
@@ -136,26 +152,28 @@ def _storage(case: Case) -> Iterator[Finding]:
 
 
 def _output(case: Case) -> Iterator[Finding]:
-    if not case.output:
+    url = case.output
+    if not url:
         return
-    written = list(bucket.writable(case.output, case.access))
-    yield from written
-    if not case.output.startswith("s3://") or any(one.status == FAILED for one in written):
-        return
-    yield from bucket.keeping(case.output, case.access)
-    yield bucket.encryption(case.output, case.access, elsewhere=case.on_aws)
-    if case.on_aws:
-        nodes = case.backend.values.get("region") or case.access.region
-        yield bucket.region(case.output, case.access, nodes)
+    steps: list[Check] = [lambda: bucket.writable(url, case.access)]
+    if url.startswith("s3://"):
+        steps.append(lambda: bucket.keeping(url, case.access))
+        steps.append(lambda: [bucket.encryption(url, case.access, elsewhere=case.on_aws)])
+    if url.startswith("s3://") and case.on_aws:
+        nodes = case.backend.values.get("region") or account.region_of(case.access)
+        steps.append(lambda: [bucket.region(url, case.access, nodes)])
+    yield from until_failed(*steps)
 
 
 def _account(case: Case) -> Iterator[Finding]:
     """What the account lets one run."""
-    region = case.backend.values.get("region") or case.access.region or account.region_of(case.access)
+    region = case.backend.values.get("region") or account.region_of(case.access)
     types = case.node_types()
     if types:
         known = _node_types(region)
-        most = max([MOST_NODES, *(int(n) for text in case.told("--maxNodes") for n in re.findall(r"\d+", text))])
+        most = max(
+            [MOST_NODES, *(int(n) for text in case.told("--maxNodes") for n in re.findall(r"\d+", text))]
+        )
         for spot in sorted(set(types.values())):
             vcpus = {name: known[name].vcpus for name in types if name in known and types[name] == spot}
             if vcpus:
@@ -195,7 +213,10 @@ def _architecture(case: Case, found: image.Image, reference: str) -> Finding:
     if types:
         return image.runs_on(found, reference, frozenset(map(image.of_node_type, types)))
     if case.on_aws or case.backend.batch_system == "kubernetes":
-        return unknown("architecture", f"that of the nodes is not known; the image: {', '.join(sorted(found.architectures))}")
+        return unknown(
+            "architecture",
+            f"that of the nodes is not known; the image: {', '.join(sorted(found.architectures))}",
+        )
     return image.runs_on(found, reference, frozenset({image.here()}))
 
 
@@ -213,7 +234,9 @@ def _room(case: Case, image_mib: int) -> Iterator[Finding]:
         yield room.fits_types(shape, image_mib, known, list(types))
         return
     node = case.backend.node
-    places = [room.Limits(f"the largest node of {case.backend.name}", node.cpus, node.memory_mib, node.disk_mib)]
+    places = [
+        room.Limits(f"the largest node of {case.backend.name}", node.cpus, node.memory_mib, node.disk_mib)
+    ]
     if node.cpus is None and node.memory_mib is None and node.disk_mib is None:
         places = []
     yield room.fits(shape, image_mib, asked.get("time_limit", 0), places)
@@ -247,6 +270,11 @@ def _licence(case: Case) -> Iterator[Finding]:
 
 def _cluster(case: Case) -> Iterator[Finding]:
     """What a batch system needs on this machine, and its own limits."""
-    yield from cluster.commands(case.backend)
-    if case.backend.batch_system == "slurm":
-        yield from ()
+    found = list(cluster.checks(case.backend, case.work_dir, case.environment))
+    yield from found
+    if case.backend.batch_system != "slurm" or case.template is None or found[0].status == FAILED:
+        return
+    times = [slurm.parse_time(text) or 0 for text in case.told("--slurmTime")]
+    asked = case.asked
+    size = slurm.Asked(asked["cpus"], asked["memory_mib"], max([asked.get("time_limit", 0), *times]))
+    yield cluster.partition(next(iter(case.told("--slurmPartition")), ""), size)

@@ -20,7 +20,7 @@ def clients(access: Access, region: str | None = None) -> Callable[[str], Any]:
 
     def client(service: str) -> Any:
         with told(service):
-            return session.client(service, config=config)  # type: ignore[call-overload]
+            return session.client(service, config=config)
 
     return client
 

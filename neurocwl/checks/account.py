@@ -42,7 +42,7 @@ def credentials(access: Access, environment: Mapping[str, str], *, ask: bool = T
     name = "credentials"
     try:
         kept = session.session_of(access).get_credentials()
-        sts: Any = session.clients(access, _region(access))("sts")
+        sts: Any = session.clients(access, region_of(access))("sts")
     except NeurocwlError as error:
         return refused(name, error, RENEW)
     except BotoCoreError as error:
@@ -68,7 +68,8 @@ def credentials(access: Access, environment: Mapping[str, str], *, ask: bool = T
     return _lasting(name, str(who), kept, ends)
 
 
-def _region(access: Access) -> str:
+def region_of(access: Access) -> str:
+    """The region that is set, else one that every account has."""
     return str(access.region or session.session_of(access).region_name or "us-east-1")  # STS answers anywhere
 
 
@@ -106,7 +107,10 @@ def region(access: Access, environment: Mapping[str, str], *, needed: bool) -> F
         named["--region"] = access.region
     if len(set(named.values())) > 1:
         said = ", ".join(f"{word} is {value}" for word, value in named.items())
-        text, fix = f"{said}: some programs take the one, some the other", "set all of them to the same region"
+        text, fix = (
+            f"{said}: some programs take the one, some the other",
+            "set all of them to the same region",
+        )
         return failed("region", text, fix) if needed else warning("region", text, fix)
     if not chosen and not named:
         fix = "give --region, set AWS_REGION, or name one in ~/.aws/config"
@@ -116,25 +120,20 @@ def region(access: Access, environment: Mapping[str, str], *, needed: bool) -> F
     return ok("region", str(chosen or next(iter(named.values()))))
 
 
-def quotas(
-    access: Access, types: Mapping[str, int], *, most_nodes: int, spot: bool, on_demand: bool
-) -> Iterator[Finding]:
+def quotas(access: Access, types: Mapping[str, int], *, most_nodes: int, spot: bool) -> Iterator[Finding]:
     """Whether the account may run as many vCPUs as nodes are wanted. types: vCPUs of each node type.
 
     Nodes beyond a quota never start: Toil asks for them without end.
     """
-    for index, market in enumerate(("on demand", "spot")):
-        if not (on_demand, spot)[index]:
-            continue
-        wanted: dict[str, dict[str, int]] = {}
-        for name, vcpus in types.items():
-            code = quota_of(name, spot=bool(index))
-            if code:
-                wanted.setdefault(code, {})[name] = vcpus
-            else:
-                yield unknown(f"quota of {name}, {market}", "its quota is not known here", CONSOLE)
-        for code, those in sorted(wanted.items()):
-            yield _quota(access, code, those, market, most_nodes)
+    wanted: dict[str, dict[str, int]] = {}
+    for name, vcpus in types.items():
+        code = quota_of(name, spot=spot)
+        if code:
+            wanted.setdefault(code, {})[name] = vcpus
+        else:
+            yield unknown(f"quota of {name}", "which quota it counts against is not known here", CONSOLE)
+    for code, those in sorted(wanted.items()):
+        yield _quota(access, code, those, most_nodes, spot=spot)
 
 
 CONSOLE = "look at the console: Service Quotas, Amazon EC2"
@@ -147,19 +146,21 @@ def quota_of(node_type: str, *, spot: bool) -> str | None:
     return codes[spot] if codes else None
 
 
-def _quota(access: Access, code: str, types: Mapping[str, int], market: str, most_nodes: int) -> Finding:
+def _quota(access: Access, code: str, types: Mapping[str, int], most_nodes: int, *, spot: bool) -> Finding:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    name = f"quota {code}, {market}"
+    name = "quota of spot nodes" if spot else "quota of nodes"
     try:
         client = session.clients(access)
         asked = client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=code)
         allowed = int(asked["Quota"]["Value"])
-        used = _used(client("ec2"), code, spot=market == "spot")
+        used = _used(client("ec2"), code, spot=spot)
     except NeurocwlError as error:
         return refused(name, error, RENEW)
     except (ClientError, BotoCoreError) as error:
-        return unknown(name, f"cannot be asked: {error}", "allow servicequotas:GetServiceQuota, or look at the console")
+        return unknown(
+            name, f"cannot be asked: {error}", "allow servicequotas:GetServiceQuota, or look at the console"
+        )
     least, most = min(types.values()), max(types.values())
     left, listed = allowed - used, ", ".join(types)
     text = f"{allowed} vCPUs, {used} of them in use"
@@ -198,9 +199,7 @@ def batch_queue(access: Access, queue: str, cpus: int) -> Finding:
         found = batch.describe_job_queues(jobQueues=[queue])["jobQueues"]
         if not found:
             return failed(name, f"there is no Batch queue {queue}", CREATE)
-        environments = [
-            order["computeEnvironment"] for order in found[0].get("computeEnvironmentOrder", [])
-        ]
+        environments = [order["computeEnvironment"] for order in found[0].get("computeEnvironmentOrder", [])]
         described = batch.describe_compute_environments(computeEnvironments=environments)
     except NeurocwlError as error:
         return refused(name, error, RENEW)

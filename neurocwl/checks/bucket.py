@@ -59,7 +59,9 @@ def writable(url: str, access: Access) -> Iterator[Finding]:
     finally:
         left = _removal(output, path)
     if left:
-        yield refused("output", left, f"have the bucket's owner allow s3:DeleteObject, and delete {url}/{path}")
+        yield refused(
+            "output", left, f"have the bucket's owner allow s3:DeleteObject, and delete {url}/{path}"
+        )
         return
     yield ok("output", f"{url} can be written")
     if ignored:
@@ -79,7 +81,9 @@ def _folder(output: Folder) -> Finding:
     if not place.is_dir():
         return failed("output", f"{output.url}: {place} is a file", "name a folder")
     if not os.access(place, os.W_OK | os.X_OK):
-        return failed("output", f"{output.url}: {place} cannot be written", "have its owner allow it, or name another")
+        return failed(
+            "output", f"{output.url}: {place} cannot be written", "have its owner allow it, or name another"
+        )
     return ok("output", f"{output.url} can be written")
 
 
@@ -175,7 +179,9 @@ def keeping(url: str, access: Access) -> Iterator[Finding]:
         return
     if public:
         yield warning(
-            "public", f"s3://{location.bucket} is public: everybody can read the results", "block public access"
+            "public",
+            f"s3://{location.bucket} is public: everybody can read the results",
+            "block public access",
         )
 
 
@@ -193,7 +199,7 @@ def encryption(url: str, access: Access, *, elsewhere: bool) -> Finding:
     if key and elsewhere:
         return warning(
             "encryption",
-            f"{url}: encrypted by the KMS key {key}, which the nodes' role may not use yet",
+            f"{url}: encrypted by the KMS key {key}, which the nodes' role must be allowed to use",
             "allow that role kms:GenerateDataKey and kms:Decrypt on the key",
         )
     return ok("encryption", f"by {key}" if key else "by S3's own keys")
@@ -214,7 +220,9 @@ def _threat(rule: Mapping[str, Any], prefix: str) -> str:
         return f"{label}deletes them after {end['Days']} days"
     if end.get("Date"):
         return f"{label}deletes them on {end['Date']:%Y-%m-%d}"
-    cold = [one for one in rule.get("Transitions", []) if one.get("StorageClass") in ("GLACIER", "DEEP_ARCHIVE")]
+    cold = [
+        one for one in rule.get("Transitions", []) if one.get("StorageClass") in ("GLACIER", "DEEP_ARCHIVE")
+    ]
     return f"{label}moves them to {cold[0]['StorageClass']}, where verify --deep cannot read" if cold else ""
 
 

@@ -1,6 +1,6 @@
 """What a check found: one line, and what to do about it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -56,6 +56,15 @@ def refused(name: str, error: NeurocwlError, fix: str) -> Finding:
     """An error as a finding. Its message may hold a fix behind a semicolon; `fix` is for those that have none."""
     text, _, own = str(error).partition("; ")
     return failed(name, text, own or fix, type(error))
+
+
+def until_failed(*checks: Check) -> Iterator[Finding]:
+    """Make checks one after the other; what comes behind one that failed rests on it and is left out."""
+    for check in checks:
+        found = list(check())
+        yield from found
+        if any(one.status == FAILED for one in found):
+            return
 
 
 def gather(checks: Sequence[Check]) -> list[Finding]:

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from neurocwl import machine, toil
-from neurocwl.checks.finding import Finding, failed, ok, refused, unknown, warning
+from neurocwl.checks.finding import Finding, failed, ok, refused, warning
 from neurocwl.errors import InfrastructureError, NeurocwlError
 from neurocwl.template import Template
 
 LOCAL_MIB = 1024  # for a launch's own files: job store, logs
-# File systems that other machines may have, too.
-SHARED = {"nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "afs", "glusterfs", "panfs", "wekafs", "pvfs2", "cifs", "smb3", "9p", "virtiofs"}  # fmt: skip
 
 
 def programs() -> Finding:
@@ -27,19 +25,6 @@ def programs() -> Finding:
     return ok("programs", f"Python {version}, Toil beside it")
 
 
-def commands(backend: str, wanted: tuple[str, ...]) -> Finding:
-    """The commands of a batch system."""
-    lacking = [command for command in wanted if shutil.which(command) is None]
-    if lacking:
-        return failed(
-            "commands",
-            f"{', '.join(lacking)}: not on PATH ({os.environ.get('PATH', '')})",
-            f"launch on a machine that submits jobs to {backend}, or load its module",
-            InfrastructureError,
-        )
-    return ok("commands", ", ".join(wanted))
-
-
 def work_folder(folder: Path) -> Finding:
     """Whether Toil can work in a folder: no space in its name, writable, and not full."""
     name = "work-dir"
@@ -49,11 +34,16 @@ def work_folder(folder: Path) -> Finding:
     while not place.exists():
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        return failed(name, f"{folder}: {place} cannot be written", "give another --work-dir", InfrastructureError)
+        return failed(
+            name, f"{folder}: {place} cannot be written", "give another --work-dir", InfrastructureError
+        )
     free = shutil.disk_usage(place).free // machine.MIB
     if free < LOCAL_MIB:
         return failed(
-            name, f"{folder}: {free} MiB are free", "free some, or give another --work-dir", InfrastructureError
+            name,
+            f"{folder}: {free} MiB are free",
+            "free some, or give another --work-dir",
+            InfrastructureError,
         )
     return ok(name, f"{folder}: {free} MiB are free")
 
@@ -74,33 +64,3 @@ def asked(wanted: Mapping[str, int]) -> str:
     """What a unit asks for, in words."""
     disk = wanted.get("tmp_mib", 0) + wanted.get("out_mib", 0)
     return f"asks for {wanted.get('cpus', 1)} CPUs, {wanted.get('memory_mib', 0)} MiB of memory, {disk} MiB of disk"
-
-
-def shared(folder: Path, mounts: str | None = None) -> Finding:
-    """Whether the nodes of a cluster may have the folder of a job store, too. mounts: the text of /proc/mounts."""
-    name = "job-store"
-    try:
-        text = Path("/proc/mounts").read_text() if mounts is None else mounts
-    except OSError:
-        return unknown(name, f"{folder}: what it lies on is not known")
-    kind = file_system(folder, text)
-    if kind in SHARED or kind.startswith("fuse."):
-        return ok(name, f"{folder} lies on {kind}")
-    return warning(
-        name,
-        f"{folder} lies on {kind or 'something'}, which other machines hardly have",
-        "give a --work-dir that every node has under the same name, or a job store on S3, unless this is one",
-    )
-
-
-def file_system(folder: Path, mounts: str) -> str:
-    """The type of the file system that a folder lies on."""
-    place, best, kind = os.path.realpath(folder), "", ""
-    for line in mounts.splitlines():
-        words = line.split()
-        if len(words) < 3:
-            continue
-        point = words[1].encode("latin-1", "replace").decode("unicode_escape")  # \040 for a space
-        if f"{place}/".startswith(f"{point.rstrip('/')}/") and len(point) >= len(best):
-            best, kind = point, words[2]
-    return kind

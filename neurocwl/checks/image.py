@@ -92,7 +92,9 @@ def _unserved(reference: str) -> Finding:
     text = f"{reference}: no registry serves it"
     fix = "push it to a registry that the nodes reach (docker tag, docker push) and give --image, or bake it into them"
     if local(reference):
-        return warning("image", f"{text}; this machine has it, and only nodes that have it, too, can run it", fix)
+        return warning(
+            "image", f"{text}; this machine has it, and only nodes that have it, too, can run it", fix
+        )
     return failed("image", text, fix)
 
 

@@ -25,21 +25,29 @@ def access(environment: Mapping[str, str]) -> Iterator[Finding]:
         from kubernetes.config import ConfigException
         from urllib3.exceptions import HTTPError
     except ImportError:
-        yield failed("kubernetes", "the package kubernetes is not installed", "pip install 'neurocwl[kubernetes]'")
+        yield failed(
+            "kubernetes", "the package kubernetes is not installed", "pip install 'neurocwl[kubernetes]'"
+        )
         return
     file = environment.get("KUBECONFIG") or os.path.join(environment.get("HOME", ""), ".kube", "config")
     settings: Any = kubernetes.client.Configuration()
+    config: Any = kubernetes.config  # its functions have no types
     try:
         if IN_CLUSTER.exists() and "KUBECONFIG" not in environment:
-            kubernetes.config.load_incluster_config(settings)
-            where, namespace = "the cluster that this runs in", IN_CLUSTER.with_name("namespace").read_text().strip()
+            config.load_incluster_config(settings)
+            where, namespace = (
+                "the cluster that this runs in",
+                IN_CLUSTER.with_name("namespace").read_text().strip(),
+            )
         else:
-            kubernetes.config.load_kube_config(file, client_configuration=settings, persist_config=False)
-            _, chosen = kubernetes.config.list_kube_config_contexts(file)
+            config.load_kube_config(file, client_configuration=settings, persist_config=False)
+            _, chosen = config.list_kube_config_contexts(file)
             where, namespace = f"{settings.host} ({file})", chosen["context"].get("namespace", "default")
     except (ConfigException, OSError, ValueError) as error:
         yield failed(
-            "kubernetes", f"{file}: {error}", "write one (aws eks update-kubeconfig --name CLUSTER), or set KUBECONFIG"
+            "kubernetes",
+            f"{file}: {error}",
+            "write one (aws eks update-kubeconfig --name CLUSTER), or set KUBECONFIG",
         )
         return
     settings.retries = 0

@@ -44,12 +44,12 @@ def fits(shape: Shape, image_mib: int, seconds: int, places: Sequence[Limits]) -
     if good:
         return ok(NAME, f"a unit fits on {', '.join(good)}")
     said = "; ".join(f"{name}: {', '.join(found)}" for name, found in problems.items())
-    return failed(NAME, f"a unit fits on no node, and would wait for ever: {said}", "ask for less, or name larger nodes")
+    return failed(
+        NAME, f"a unit fits on no node, and would wait for ever: {said}", "ask for less, or name larger nodes"
+    )
 
 
-def fits_types(
-    shape: Shape, image_mib: int, types: Mapping[str, NodeType], chosen: Sequence[str]
-) -> Finding:
+def fits_types(shape: Shape, image_mib: int, types: Mapping[str, NodeType], chosen: Sequence[str]) -> Finding:
     """Whether one unit fits on every node type that was chosen; Toil holds back some of each."""
     unknown_ones = [name for name in chosen if name not in types]
     known = {name: types[name] for name in chosen if name in types}

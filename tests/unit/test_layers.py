@@ -28,6 +28,7 @@ LAYERS = (
         "chart",
         "__init__",
         "aws",
+        "checks",
         "cwlfile",
     },
     {
@@ -42,19 +43,23 @@ LAYERS = (
         "cliparser",
         "pyenv",
         "prices",
+        "checks.finding",
+        "checks.registry",
+        "checks.room",
     },
-    {"bids", "boutiques", "binding", "containers"},
+    {"bids", "boutiques", "binding", "containers", "checks.image", "checks.kubernetes"},
     {"filters", "s3", "validity", "validator"},
-    {"storage", "template", "aws.session", "strays", "capacity", "slurmbackend"},
-    {"units", "workflow", "receipts", "software"},
+    {"storage", "template", "aws.session", "strays", "capacity", "slurmbackend", "checks.cluster"},
+    {"units", "workflow", "receipts", "software", "checks.account", "checks.bucket"},
     {"derivatives", "duration", "liveprices"},
     {"parameters", "lease", "progress", "runs"},
     {"preflight", "contract", "taskkey", "installed", "cost"},
     {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description", "rocrate"},
-    {"plan", "verify", "group", "notify", "project", "sync", "provenance"},
-    {"export", "show", "prepare", "superseded", "leaders", "estimate", "detach"},
+    {"plan", "verify", "group", "notify", "project", "sync", "provenance", "checks.here"},
+    {"export", "show", "prepare", "superseded", "leaders", "estimate", "detach", "doctor"},
     {"launch", "realdata", "standalone", "importing"},
     {"demo"},
+    {"doctorcli"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -68,7 +73,11 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-FILES = {name_of(file): file for folder in (PACKAGE, PACKAGE / "aws") for file in folder.glob("*.py")}
+FILES = {
+    name_of(file): file
+    for folder in (PACKAGE, PACKAGE / "aws", PACKAGE / "checks")
+    for file in folder.glob("*.py")
+}
 MODULES = sorted(FILES)
 HEAVY = {"toil", "cwltool", "boto3", "botocore", "ruamel", "rich", "schema_salad", "bidsschematools", "pathspec", "nibabel", "numpy", "psutil", "urllib3"}  # fmt: skip
 
