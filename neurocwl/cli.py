@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from neurocwl import __version__
+from neurocwl import __version__, clustercli
 from neurocwl.errors import BadInput, NeurocwlError
 
 EPILOG = """\
@@ -93,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     _backend_options(group)
 
     _project_commands(commands)
+    clustercli.add(commands)
 
     pipelines = commands.add_parser(
         "pipelines", help="the pipelines there are", description="the pipelines there are", allow_abbrev=False

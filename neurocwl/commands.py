@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         "project-create": _project_create,
         "project-sync": _project_sync,
         "pipelines": _pipelines,
+        "cluster": _cluster,
         "demo": _demo,
     }
     arguments.words = list(words)
@@ -462,6 +463,12 @@ def _drift(arguments: argparse.Namespace) -> int:
     report = drift.report(chosen, arguments.version, arguments.python)
     print(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) if arguments.json else str(report))
     return 1 if report.breaking else 0
+
+
+def _cluster(arguments: argparse.Namespace) -> int:
+    from neurocwl import clustercommands
+
+    return clustercommands.run(arguments)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neurocwl import licence, machine, slurm
+from neurocwl import capacity, licence, machine
 from neurocwl.backend import ON_DEMAND, SPOT, Backend
 from neurocwl.checks import account, bucket, cluster, here, image, room
 from neurocwl.checks.finding import (
@@ -272,9 +272,6 @@ def _cluster(case: Case) -> Iterator[Finding]:
     """What a batch system needs on this machine, and its own limits."""
     found = list(cluster.checks(case.backend, case.work_dir, case.environment))
     yield from found
-    if case.backend.batch_system != "slurm" or case.template is None or found[0].status == FAILED:
-        return
-    times = [slurm.parse_time(text) or 0 for text in case.told("--slurmTime")]
-    asked = case.asked
-    size = slurm.Asked(asked["cpus"], asked["memory_mib"], max([asked.get("time_limit", 0), *times]))
-    yield cluster.partition(next(iter(case.told("--slurmPartition")), ""), size)
+    failing = any(one.name == "commands" and one.status == FAILED for one in found)
+    if case.template and not failing and case.backend.batch_system in capacity.BATCH_SYSTEMS:
+        yield cluster.takes(case.backend, case.asked)

@@ -1,1 +1,1 @@
-"""What talks to the control APIs of AWS."""
+"""What talks to AWS beyond S3: clusters and what they are made of."""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from neurocwl import s3
 from neurocwl.aws import session
 from neurocwl.checks.finding import Finding, failed, ok, refused, unknown, warning
-from neurocwl.errors import NeurocwlError
+from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.s3 import Access
 
 REFUSED = {
@@ -41,8 +41,8 @@ def credentials(access: Access, environment: Mapping[str, str], *, ask: bool = T
 
     name = "credentials"
     try:
-        kept = session.session_of(access).get_credentials()
-        sts: Any = session.clients(access, region_of(access))("sts")
+        kept = _session(access).get_credentials()
+        sts = session.client(access, "sts", region_of(access))
     except NeurocwlError as error:
         return refused(name, error, RENEW)
     except BotoCoreError as error:
@@ -70,7 +70,23 @@ def credentials(access: Access, environment: Mapping[str, str], *, ask: bool = T
 
 def region_of(access: Access) -> str:
     """The region that is set, else one that every account has."""
-    return str(access.region or session.session_of(access).region_name or "us-east-1")  # STS answers anywhere
+    return str(access.region or _session(access).region_name or "us-east-1")
+
+
+def _session(access: Access) -> Any:
+    """boto3's session. Raises BadInput for a profile that does not exist."""
+    import boto3
+    from botocore.exceptions import ProfileNotFound
+
+    try:
+        return boto3.Session(
+            profile_name=access.profile,
+            region_name=access.region,
+            aws_access_key_id=access.keys.key_id if access.keys else None,
+            aws_secret_access_key=access.keys.secret if access.keys else None,
+        )
+    except ProfileNotFound as error:
+        raise BadInput(f"--profile {access.profile}: {error}; see ~/.aws/config") from error
 
 
 def _lasting(name: str, who: str, kept: Any, ends: datetime | None) -> Finding:
@@ -99,7 +115,7 @@ def _ends(kept: Any, environment: Mapping[str, str]) -> datetime | None:
 
 def region(access: Access, environment: Mapping[str, str], *, needed: bool) -> Finding:
     """Whether there is one region. needed: something is started there."""
-    chosen = access.region or session.session_of(access).region_name
+    chosen = access.region or _session(access).region_name
     named = {
         word: environment[word] for word in ("AWS_REGION", "AWS_DEFAULT_REGION") if environment.get(word)
     }
@@ -151,10 +167,12 @@ def _quota(access: Access, code: str, types: Mapping[str, int], most_nodes: int,
 
     name = "quota of spot nodes" if spot else "quota of nodes"
     try:
-        client = session.clients(access)
-        asked = client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=code)
+        region = region_of(access)
+        asked = session.client(access, "service-quotas", region).get_service_quota(
+            ServiceCode="ec2", QuotaCode=code
+        )
         allowed = int(asked["Quota"]["Value"])
-        used = _used(client("ec2"), code, spot=spot)
+        used = _used(session.client(access, "ec2", region), code, spot=spot)
     except NeurocwlError as error:
         return refused(name, error, RENEW)
     except (ClientError, BotoCoreError) as error:
@@ -195,7 +213,7 @@ def batch_queue(access: Access, queue: str, cpus: int) -> Finding:
 
     name = "queue"
     try:
-        batch = session.clients(access)("batch")
+        batch = session.client(access, "batch", region_of(access))
         found = batch.describe_job_queues(jobQueues=[queue])["jobQueues"]
         if not found:
             return failed(name, f"there is no Batch queue {queue}", CREATE)

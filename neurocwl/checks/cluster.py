@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from neurocwl import slurm
+from neurocwl import capacity
 from neurocwl.backend import Backend
 from neurocwl.checks import kubernetes
 from neurocwl.checks.finding import FAILED, Finding, failed, ok, refused, unknown, warning
@@ -47,13 +47,14 @@ def commands(backend: str, wanted: tuple[str, ...]) -> Finding:
     return ok("commands", ", ".join(wanted))
 
 
-def partition(wanted: str, asked: slurm.Asked) -> Finding:
-    """Whether a Slurm partition takes jobs of one unit's size."""
+def takes(where: Backend, asked: Mapping[str, int]) -> Finding:
+    """Whether a batch system that has limits of its own takes one unit."""
     try:
-        chosen = slurm.choose(slurm.partitions(), slurm.nodes(), wanted, asked)
+        fitting = capacity.fitted(where, asked)
     except NeurocwlError as error:
-        return refused("partition", error, "ask Slurm's administrator")
-    return ok("partition", f"{chosen} takes a unit")
+        return refused("limits", error, "ask for less, or ask the cluster's administrator")
+    changed = {key: value for key, value in fitting.values.items() if where.values.get(key) != value}
+    return ok("limits", ", ".join(f"{key} {value}" for key, value in changed.items()) or "a unit is taken")
 
 
 def shared(folder: Path, mounts: str | None = None) -> Finding:

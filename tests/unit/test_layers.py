@@ -30,6 +30,7 @@ LAYERS = (
         "aws",
         "checks",
         "cwlfile",
+        "clustercli",
     },
     {
         "bidsignore",
@@ -45,20 +46,19 @@ LAYERS = (
         "prices",
         "checks.finding",
         "checks.registry",
-        "checks.room",
     },
-    {"bids", "boutiques", "binding", "containers", "checks.image", "checks.kubernetes"},
+    {"bids", "boutiques", "binding", "containers", "checks.image", "checks.kubernetes", "checks.room"},
     {"filters", "s3", "validity", "validator"},
-    {"storage", "template", "aws.session", "strays", "capacity", "slurmbackend", "checks.cluster"},
-    {"units", "workflow", "receipts", "software", "checks.account", "checks.bucket"},
-    {"derivatives", "duration", "liveprices"},
+    {"storage", "template", "aws.session", "strays", "capacity", "slurmbackend"},
+    {"units", "workflow", "receipts", "software", "checks.account", "checks.bucket", "checks.cluster"},
+    {"derivatives", "duration", "liveprices", "aws.cluster"},
     {"parameters", "lease", "progress", "runs"},
     {"preflight", "contract", "taskkey", "installed", "cost"},
     {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description", "rocrate"},
     {"plan", "verify", "group", "notify", "project", "sync", "provenance", "checks.here"},
     {"export", "show", "prepare", "superseded", "leaders", "estimate", "detach", "doctor"},
     {"launch", "realdata", "standalone", "importing"},
-    {"demo"},
+    {"demo", "clustercommands"},
     {"doctorcli"},
     {"commands"},
     {"cli"},
@@ -73,11 +73,7 @@ def name_of(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-FILES = {
-    name_of(file): file
-    for folder in (PACKAGE, PACKAGE / "aws", PACKAGE / "checks")
-    for file in folder.glob("*.py")
-}
+FILES = {name_of(file): file for file in PACKAGE.rglob("*.py") if "share" not in file.parts}
 MODULES = sorted(FILES)
 HEAVY = {"toil", "cwltool", "boto3", "botocore", "ruamel", "rich", "schema_salad", "bidsschematools", "pathspec", "nibabel", "numpy", "psutil", "urllib3"}  # fmt: skip
 
