@@ -143,7 +143,7 @@ def _strict(arguments: argparse.Namespace, made: Plan) -> int:
 
 
 def _launch(arguments: argparse.Namespace) -> int:
-    from neurocwl import detach, doctor, doctorcli, launch, leaders, licence, notify
+    from neurocwl import checklist, detach, doctor, doctorcli, launch, leaders, licence, notify
 
     def say(line: str) -> None:
         print(line, file=sys.stderr)
@@ -179,8 +179,11 @@ def _launch(arguments: argparse.Namespace) -> int:
         backend=where,
         keep_work=arguments.keep_work_dir,
     )
-    if made.of(plan.READY):
+    findings = (
         doctor.before_launch(doctorcli.case(arguments, chosen, where, means.work_dir), say)
+        if made.of(plan.READY)
+        else []
+    )
     if arguments.detach:
         words = detach.without(arguments.words, "--detach")
         job = detach.Job(where, words, output, prepared.access, means.work_dir)
@@ -204,6 +207,9 @@ def _launch(arguments: argparse.Namespace) -> int:
     show.next_steps(final)
     if final.run.status != "finished":
         return 130
+    if arguments.rehearse and (arguments.backend or not where.here):
+        rehearsal = checklist.Rehearsal(final, output, prepared.access, findings, os.environ)
+        print("\n".join(checklist.walk(where, rehearsal)))
     selected = {u.unit.name for u in made.units} | {template.GROUP}
     return 0 if all(u.status == status.DONE for u in final.units if u.unit in selected) else 1
 

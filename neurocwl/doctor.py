@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -168,18 +168,18 @@ def _output(case: Case) -> Iterator[Finding]:
 def _account(case: Case) -> Iterator[Finding]:
     """What the account lets one run."""
     region = case.backend.values.get("region") or account.region_of(case.access)
+    there = replace(case.access, region=region)
     types = case.node_types()
     if types:
         known = _node_types(region)
-        most = max(
-            [MOST_NODES, *(int(n) for text in case.told("--maxNodes") for n in re.findall(r"\d+", text))]
-        )
+        limits = [int(number) for text in case.told("--maxNodes") for number in re.findall(r"\d+", text)]
+        most = max(limits, default=MOST_NODES)
         for spot in sorted(set(types.values())):
             vcpus = {name: known[name].vcpus for name in types if name in known and types[name] == spot}
             if vcpus:
-                yield from account.quotas(case.access, vcpus, most_nodes=most, spot=spot)
+                yield from account.quotas(there, vcpus, most_nodes=most, spot=spot)
     for queue in case.told("--awsBatchQueue"):
-        yield account.batch_queue(case.access, queue, case.asked["cpus"] if case.template else 1)
+        yield account.batch_queue(there, queue, case.asked["cpus"] if case.template else 1)
 
 
 def _container(case: Case) -> Iterator[Finding]:
@@ -192,6 +192,8 @@ def _container(case: Case) -> Iterator[Finding]:
             return
     if case.template is None:
         return
+    if kind == "none" and case.backend.here:
+        yield here.commands_of(case.template)
     images = _images(case) if kind != "none" else []
     elsewhere = not case.backend.here
     size = 0
@@ -238,6 +240,8 @@ def _room(case: Case, image_mib: int) -> Iterator[Finding]:
         room.Limits(f"the largest node of {case.backend.name}", node.cpus, node.memory_mib, node.disk_mib)
     ]
     if node.cpus is None and node.memory_mib is None and node.disk_mib is None:
+        if case.backend.batch_system in capacity.BATCH_SYSTEMS:
+            return  # asked below
         places = []
     yield room.fits(shape, image_mib, asked.get("time_limit", 0), places)
 

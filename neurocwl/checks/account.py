@@ -55,7 +55,7 @@ def credentials(access: Access, environment: Mapping[str, str], *, ask: bool = T
     own = not _is_amazon(s3.client(access).meta.endpoint_url)
     alone = unknown(name, "an S3 server without STS: writing shows whether it takes them")
     if not ask:
-        return _lasting(name, "not asked", kept, ends)
+        return _lasting(unknown(name, "AWS was not asked"), kept, ends)
     if own and _is_amazon(sts.meta.endpoint_url):
         return alone
     try:
@@ -65,12 +65,15 @@ def credentials(access: Access, environment: Mapping[str, str], *, ask: bool = T
         return alone if own and code not in REFUSED else failed(name, f"AWS refuses them ({code})", RENEW)
     except BotoCoreError as error:
         return alone if own else failed(name, f"cannot be used: {error}", RENEW)
-    return _lasting(name, str(who), kept, ends)
+    return _lasting(ok(name, str(who)), kept, ends)
 
 
 def region_of(access: Access) -> str:
     """The region that is set, else one that every account has."""
-    return str(access.region or _session(access).region_name or "us-east-1")
+    try:
+        return session.region_of(access)
+    except BadInput:
+        return "us-east-1"
 
 
 def _session(access: Access) -> Any:
@@ -89,14 +92,14 @@ def _session(access: Access) -> Any:
         raise BadInput(f"--profile {access.profile}: {error}; see ~/.aws/config") from error
 
 
-def _lasting(name: str, who: str, kept: Any, ends: datetime | None) -> Finding:
-    """Nobody renews a session token that lies in the environment or in a file."""
+def _lasting(found: Finding, kept: Any, ends: datetime | None) -> Finding:
+    """The same, unless a session will end: nobody renews a token that lies in the environment or in a file."""
     if not kept.token or hasattr(kept, "_expiry_time"):
-        return ok(name, who)
+        return found
     until = f"at {ends:%Y-%m-%d %H:%M} UTC" if ends else "at a time that it does not tell"
     return warning(
-        name,
-        f"{who}: its session ends {until}, and a launch with it",
+        found.name,
+        f"{found.text}: the session ends {until}, and a launch with it",
         "log in right before a long launch, or use a profile that renews itself (SSO, a role)",
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from neurocwl import machine, toil
+from neurocwl import installed, machine, toil
 from neurocwl.checks.finding import Finding, failed, ok, refused, warning
 from neurocwl.errors import InfrastructureError, NeurocwlError
 from neurocwl.template import Template
@@ -23,6 +23,15 @@ def programs() -> Finding:
         return refused("programs", error, "pip install neurocwl")
     version = ".".join(map(str, sys.version_info[:3]))
     return ok("programs", f"Python {version}, Toil beside it")
+
+
+def commands_of(template: Template) -> Finding:
+    """Whether a pipeline's own commands are installed, for runs without containers."""
+    try:
+        installed.check_installed(template)
+    except NeurocwlError as error:
+        return refused("commands", error, "install it, or leave out --no-container")
+    return ok("commands", f"those of {template.pipeline} are installed")
 
 
 def work_folder(folder: Path) -> Finding:

@@ -56,7 +56,7 @@ LAYERS = (
     {"preflight", "contract", "taskkey", "installed", "cost"},
     {"drift", "bidsapp", "joborder", "machine", "licence", "status", "description", "rocrate"},
     {"plan", "verify", "group", "notify", "project", "sync", "provenance", "checks.here"},
-    {"export", "show", "prepare", "superseded", "leaders", "estimate", "detach", "doctor"},
+    {"export", "show", "prepare", "superseded", "leaders", "estimate", "detach", "doctor", "checklist"},
     {"launch", "realdata", "standalone", "importing"},
     {"demo", "clustercommands"},
     {"doctorcli"},
