@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neurocwl import capacity, licence, machine
+from neurocwl import capacity, licence, machine, s3
 from neurocwl.backend import ON_DEMAND, SPOT, Backend
 from neurocwl.checks import account, bucket, cluster, here, image, room
 from neurocwl.checks.finding import (
@@ -23,9 +23,10 @@ from neurocwl.checks.finding import (
 )
 from neurocwl.cost import MOST_NODES
 from neurocwl.errors import BadInput, InfrastructureError, NeurocwlError
-from neurocwl.nodes import Shape
+from neurocwl.nodes import NodeType, Shape
 from neurocwl.prices import snapshot
 from neurocwl.s3 import Access
+from neurocwl.storage import S3Location, open_location
 from neurocwl.template import Template, image_of
 
 # What Toil gives to a job that asks for nothing (--defaultCores, --defaultMemory, --defaultDisk).
@@ -121,22 +122,27 @@ def _machine(case: Case) -> Iterator[Finding]:
 
 def _quick_storage(case: Case) -> Iterator[Finding]:
     """What local runs need of S3; the launch itself has read there already."""
-    output = case.output or ""
-    if output.startswith("s3://"):
+    if case.output and case.output.startswith("s3://"):
+        output = S3Location(case.output, case.access)
         yield from until_failed(
-            lambda: [account.credentials(case.access, case.environment, ask=False)],
-            lambda: [bucket.clock(case.access)],
-            lambda: bucket.writable(output, case.access),
+            lambda: [account.credentials(case.access, case.environment)],
+            lambda: [bucket.server(output.client.meta.endpoint_url)],
+            lambda: bucket.writable(output),
         )
 
 
 def _storage(case: Case) -> Iterator[Finding]:
-    """From the clock to the buckets; what rests on something that failed is not looked at."""
+    """From the server to the buckets; what rests on something that failed is not looked at."""
     steps: list[Check] = []
     if case.on_s3 or case.on_aws:
+        try:
+            endpoint = s3.client(case.access).meta.endpoint_url
+        except NeurocwlError as error:
+            yield refused("s3", error, "check --profile and --region")
+            return
         steps = [
-            lambda: [bucket.clock(case.access)],
-            lambda: [account.credentials(case.access, case.environment)],
+            lambda: [bucket.server(endpoint)],
+            lambda: [account.credentials(case.access, case.environment, endpoint)],
             lambda: [account.region(case.access, case.environment, needed=case.on_aws)],
         ]
     yield from until_failed(*steps, lambda: _places(case))
@@ -152,17 +158,23 @@ def _places(case: Case) -> Iterator[Finding]:
 
 
 def _output(case: Case) -> Iterator[Finding]:
-    url = case.output
-    if not url:
+    if not case.output:
         return
-    steps: list[Check] = [lambda: bucket.writable(url, case.access)]
-    if url.startswith("s3://"):
-        steps.append(lambda: bucket.keeping(url, case.access))
-        steps.append(lambda: [bucket.encryption(url, case.access, elsewhere=case.on_aws)])
-    if url.startswith("s3://") and case.on_aws:
-        nodes = case.backend.values.get("region") or account.region_of(case.access)
-        steps.append(lambda: [bucket.region(url, case.access, nodes)])
-    yield from until_failed(*steps)
+    try:
+        output = open_location(case.output, case.access)
+    except NeurocwlError as error:
+        yield refused("output", error, "give s3://BUCKET/PREFIX or a folder")
+        return
+    if not isinstance(output, S3Location):
+        yield from bucket.writable(output)
+        return
+    nodes = case.backend.values.get("region") or account.region_of(case.access)
+    yield from until_failed(
+        lambda: bucket.writable(output),
+        lambda: bucket.keeping(output),
+        lambda: [bucket.encryption(output, elsewhere=case.on_aws)],
+        lambda: [bucket.region(output, nodes)] if case.on_aws else [],
+    )
 
 
 def _account(case: Case) -> Iterator[Finding]:
@@ -175,9 +187,8 @@ def _account(case: Case) -> Iterator[Finding]:
         limits = [int(number) for text in case.told("--maxNodes") for number in re.findall(r"\d+", text)]
         most = max(limits, default=MOST_NODES)
         for spot in sorted(set(types.values())):
-            vcpus = {name: known[name].vcpus for name in types if name in known and types[name] == spot}
-            if vcpus:
-                yield from account.quotas(there, vcpus, most_nodes=most, spot=spot)
+            those = [name for name in types if types[name] == spot]
+            yield from account.quotas(there, those, known, most_nodes=most, spot=spot)
     for queue in case.told("--awsBatchQueue"):
         yield account.batch_queue(there, queue, case.asked["cpus"] if case.template else 1)
 
@@ -246,7 +257,7 @@ def _room(case: Case, image_mib: int) -> Iterator[Finding]:
     yield room.fits(shape, image_mib, asked.get("time_limit", 0), places)
 
 
-def _node_types(region: str) -> Mapping[str, Any]:
+def _node_types(region: str) -> Mapping[str, NodeType]:
     try:
         return snapshot(region).nodes
     except BadInput:

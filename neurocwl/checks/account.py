@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from neurocwl import s3
 from neurocwl.aws import session
 from neurocwl.checks.finding import Finding, failed, ok, refused, unknown, warning
 from neurocwl.errors import BadInput, NeurocwlError
+from neurocwl.nodes import NodeType
 from neurocwl.s3 import Access
 
 REFUSED = {
@@ -35,14 +35,13 @@ QUOTAS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def credentials(access: Access, environment: Mapping[str, str], *, ask: bool = True) -> Finding:
-    """Who one is, and for how long. ask: AWS itself, not only what lies here."""
+def credentials(access: Access, environment: Mapping[str, str], endpoint: str = "") -> Finding:
+    """Who one is, and for how long. endpoint: of S3; without one AWS is not asked, only what lies here."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     name = "credentials"
     try:
         kept = _session(access).get_credentials()
-        sts = session.client(access, "sts", region_of(access))
     except NeurocwlError as error:
         return refused(name, error, RENEW)
     except BotoCoreError as error:
@@ -52,10 +51,11 @@ def credentials(access: Access, environment: Mapping[str, str], *, ask: bool = T
     ends = _ends(kept, environment)
     if ends and ends <= datetime.now(UTC):
         return failed(name, f"the session ended at {ends:%Y-%m-%d %H:%M} UTC", RENEW)
-    own = not _is_amazon(s3.client(access).meta.endpoint_url)
+    if not endpoint:
+        return _lasting(unknown(name, "AWS was not asked"), kept, ends, environment)
+    own = not _is_amazon(endpoint)
     alone = unknown(name, "an S3 server without STS: writing shows whether it takes them")
-    if not ask:
-        return _lasting(unknown(name, "AWS was not asked"), kept, ends)
+    sts = session.client(access, "sts", region_of(access))
     if own and _is_amazon(sts.meta.endpoint_url):
         return alone
     try:
@@ -65,7 +65,7 @@ def credentials(access: Access, environment: Mapping[str, str], *, ask: bool = T
         return alone if own and code not in REFUSED else failed(name, f"AWS refuses them ({code})", RENEW)
     except BotoCoreError as error:
         return alone if own else failed(name, f"cannot be used: {error}", RENEW)
-    return _lasting(ok(name, str(who)), kept, ends)
+    return _lasting(ok(name, str(who)), kept, ends, environment)
 
 
 def region_of(access: Access) -> str:
@@ -92,9 +92,12 @@ def _session(access: Access) -> Any:
         raise BadInput(f"--profile {access.profile}: {error}; see ~/.aws/config") from error
 
 
-def _lasting(found: Finding, kept: Any, ends: datetime | None) -> Finding:
+def _lasting(found: Finding, kept: Any, ends: datetime | None, environment: Mapping[str, str]) -> Finding:
     """The same, unless a session will end: nobody renews a token that lies in the environment or in a file."""
-    if not kept.token or hasattr(kept, "_expiry_time"):
+    # botocore calls keys of the environment renewable, too, when their end is there; kept.token would try it.
+    from_environment = kept.method == "env"
+    token = environment.get("AWS_SESSION_TOKEN") if from_environment else kept.token
+    if not token or (hasattr(kept, "_expiry_time") and not from_environment):
         return found
     until = f"at {ends:%Y-%m-%d %H:%M} UTC" if ends else "at a time that it does not tell"
     return warning(
@@ -107,7 +110,7 @@ def _lasting(found: Finding, kept: Any, ends: datetime | None) -> Finding:
 def _ends(kept: Any, environment: Mapping[str, str]) -> datetime | None:
     """When a session token in the environment ends, where somebody says so (aws configure export-credentials does)."""
     text = environment.get("AWS_CREDENTIAL_EXPIRATION") or environment.get("AWS_SESSION_EXPIRATION")
-    if kept.method != "env" or not kept.token or not text:
+    if kept.method != "env" or not text:
         return None
     try:
         found = datetime.fromisoformat(text.replace("Z", "+00:00"))
@@ -139,20 +142,22 @@ def region(access: Access, environment: Mapping[str, str], *, needed: bool) -> F
     return ok("region", str(chosen or next(iter(named.values()))))
 
 
-def quotas(access: Access, types: Mapping[str, int], *, most_nodes: int, spot: bool) -> Iterator[Finding]:
-    """Whether the account may run as many vCPUs as nodes are wanted. types: vCPUs of each node type.
+def quotas(
+    access: Access, types: Sequence[str], sizes: Mapping[str, NodeType], *, most_nodes: int, spot: bool
+) -> Iterator[Finding]:
+    """Whether the account may run as many vCPUs as nodes of these types are wanted. sizes: of all types.
 
     Nodes beyond a quota never start: Toil asks for them without end.
     """
     wanted: dict[str, dict[str, int]] = {}
-    for name, vcpus in types.items():
+    for name in types:
         code = quota_of(name, spot=spot)
-        if code:
-            wanted.setdefault(code, {})[name] = vcpus
+        if code and name in sizes:
+            wanted.setdefault(code, {})[name] = sizes[name].vcpus
         else:
-            yield unknown(f"quota of {name}", "which quota it counts against is not known here", CONSOLE)
+            yield unknown(f"quota of {name}", "its size, or its quota, is not known here", CONSOLE)
     for code, those in sorted(wanted.items()):
-        yield _quota(access, code, those, most_nodes, spot=spot)
+        yield _quota(access, code, those, sizes, most_nodes, spot=spot)
 
 
 CONSOLE = "look at the console: Service Quotas, Amazon EC2"
@@ -165,7 +170,15 @@ def quota_of(node_type: str, *, spot: bool) -> str | None:
     return codes[spot] if codes else None
 
 
-def _quota(access: Access, code: str, types: Mapping[str, int], most_nodes: int, *, spot: bool) -> Finding:
+def _quota(
+    access: Access,
+    code: str,
+    types: Mapping[str, int],
+    sizes: Mapping[str, NodeType],
+    most_nodes: int,
+    *,
+    spot: bool,
+) -> Finding:
     from botocore.exceptions import BotoCoreError, ClientError
 
     name = "quota of spot nodes" if spot else "quota of nodes"
@@ -175,7 +188,7 @@ def _quota(access: Access, code: str, types: Mapping[str, int], most_nodes: int,
             ServiceCode="ec2", QuotaCode=code
         )
         allowed = int(asked["Quota"]["Value"])
-        used = _used(session.client(access, "ec2", region), code, spot=spot)
+        used = _used(session.client(access, "ec2", region), code, sizes, spot=spot)
     except NeurocwlError as error:
         return refused(name, error, RENEW)
     except (ClientError, BotoCoreError) as error:
@@ -194,7 +207,7 @@ def _quota(access: Access, code: str, types: Mapping[str, int], most_nodes: int,
     return ok(name, f"{text}: room for {most_nodes} nodes of {listed}")
 
 
-def _used(ec2: Any, code: str, *, spot: bool) -> int:
+def _used(ec2: Any, code: str, sizes: Mapping[str, NodeType], *, spot: bool) -> int:
     """vCPUs that run and count against a quota."""
     pages = ec2.get_paginator("describe_instances").paginate(
         Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}]
@@ -206,7 +219,9 @@ def _used(ec2: Any, code: str, *, spot: bool) -> int:
                 is_spot = instance.get("InstanceLifecycle") == "spot"
                 if is_spot == spot and quota_of(instance["InstanceType"], spot=spot) == code:
                     options = instance.get("CpuOptions", {})
-                    used += options.get("CoreCount", 1) * options.get("ThreadsPerCore", 1)
+                    threads = options.get("CoreCount", 0) * options.get("ThreadsPerCore", 1)
+                    node = sizes.get(instance["InstanceType"])
+                    used += threads or (node.vcpus if node else 1)
     return used
 
 

@@ -39,13 +39,13 @@ def readable(url: str, access: Access) -> Finding:
     return ok(name, f"{url} can be read")
 
 
-def writable(url: str, access: Access) -> Iterator[Finding]:
+def writable(output: Location) -> Iterator[Finding]:
     """Whether results can be written, replaced on condition, and deleted; the probe is removed again."""
+    if isinstance(output, Folder):
+        yield _folder(output)
+        return
+    url = output.url
     try:
-        output = open_location(url, access)
-        if isinstance(output, Folder):
-            yield _folder(output)
-            return
         path = f"{PROBES}{secrets.token_hex(8)}"
         tag = output.write_if(path, b"1", None)
     except NeurocwlError as error:
@@ -106,37 +106,32 @@ def _removal(output: Location, path: str) -> NeurocwlError | None:
     return None
 
 
-def clock(access: Access, now: float | None = None) -> Finding:
-    """How far this machine's clock is from that of the S3 server; an unsigned request tells."""
-    endpoint = s3.client(access).meta.endpoint_url
+def server(endpoint: str, now: float | None = None) -> Finding:
+    """Whether the S3 server answers, and how far this machine's clock is from its own; an unsigned request tells."""
+    name = "s3"
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(endpoint, method="HEAD"), timeout=TIMEOUT
-        ) as answer:
+        request = urllib.request.Request(endpoint, method="HEAD")
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             header = answer.headers.get("Date")
     except urllib.error.HTTPError as error:
         header = error.headers.get("Date")
     except OSError as error:
-        return failed(
-            "clock",
-            f"{endpoint} does not answer ({getattr(error, 'reason', None) or error})",
-            "check the network and AWS_ENDPOINT_URL",
-            InfrastructureError,
-        )
+        why = getattr(error, "reason", None) or error
+        fix = "check the network and AWS_ENDPOINT_URL"
+        return failed(name, f"{endpoint} does not answer ({why})", fix, InfrastructureError)
     there = email.utils.parsedate_tz(header or "")
     if there is None:
-        return unknown("clock", f"{endpoint} does not say what time it is")
+        return unknown(name, f"{endpoint} answers, and does not say what time it is")
     skew = (time.time() if now is None else now) - email.utils.mktime_tz(there)
-    text = f"this clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} {endpoint}"
+    text = f"{endpoint} answers; this clock is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"
     fix = "set the clock (timedatectl set-ntp true, or chronyc makestep)"
     if abs(skew) > MOST_SKEW:
-        return failed("clock", f"{text}: signatures are refused", fix, InfrastructureError)
-    return warning("clock", text, fix) if abs(skew) > SOME_SKEW else ok("clock", text)
+        return failed(name, f"{text}: signatures are refused", fix, InfrastructureError)
+    return warning(name, text, fix) if abs(skew) > SOME_SKEW else ok(name, text)
 
 
-def region(url: str, access: Access, nodes: str | None) -> Finding:
+def region(location: S3Location, nodes: str | None) -> Finding:
     """Whether a bucket is in the region of the nodes: bytes between regions cost money, and time."""
-    location = S3Location(url, access)
     name = f"region of s3://{location.bucket}"
     try:
         answer = _answer(location, "head_bucket")
@@ -154,9 +149,9 @@ def region(url: str, access: Access, nodes: str | None) -> Finding:
     return ok(name, f"{there}, as the nodes")
 
 
-def keeping(url: str, access: Access) -> Iterator[Finding]:
+def keeping(location: S3Location) -> Iterator[Finding]:
     """Whether a bucket would delete, move away or show to everybody what is written."""
-    location = S3Location(url, access)
+    url = location.url
     try:
         rules = _answer(location, "get_bucket_lifecycle_configuration").get("Rules", [])
     except NeurocwlError as error:
@@ -185,9 +180,9 @@ def keeping(url: str, access: Access) -> Iterator[Finding]:
         )
 
 
-def encryption(url: str, access: Access, *, elsewhere: bool) -> Finding:
+def encryption(location: S3Location, *, elsewhere: bool) -> Finding:
     """With which key a bucket encrypts. elsewhere: by nodes with a role of their own."""
-    location = S3Location(url, access)
+    url = location.url
     try:
         rules = _answer(location, "get_bucket_encryption")["ServerSideEncryptionConfiguration"]["Rules"]
     except NeurocwlError as error:
