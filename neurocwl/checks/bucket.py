@@ -159,7 +159,7 @@ def keeping(location: S3Location) -> Iterator[Finding]:
             yield unknown("lifecycle", f"{url}: {error}")
             return
         rules = []
-    said = [text for rule in rules if (text := _threat(rule, location.prefix))]
+    said = [text for rule in rules if (text := threat(rule, location.prefix))]
     if said:
         yield warning(
             "lifecycle",
@@ -200,7 +200,7 @@ def encryption(location: S3Location, *, elsewhere: bool) -> Finding:
     return ok("encryption", f"by {key}" if key else "by S3's own keys")
 
 
-def _threat(rule: Mapping[str, Any], prefix: str) -> str:
+def threat(rule: Mapping[str, Any], prefix: str) -> str:
     """What a lifecycle rule would do to results below a prefix; '' for nothing."""
     where = rule.get("Filter", {})
     both = where.get("And", {})
