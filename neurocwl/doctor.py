@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neurocwl import capacity, licence, machine, s3
+from neurocwl import capacity, detach, licence, machine, s3
 from neurocwl.backend import ON_DEMAND, SPOT, Backend
 from neurocwl.checks import account, bucket, cluster, here, image, room
 from neurocwl.checks.finding import (
@@ -77,6 +77,11 @@ class Case:
         found = [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
         return list(dict.fromkeys(found))
 
+    def number(self, setting: str) -> int:
+        """A setting that is a number; 0: it is none, or not there."""
+        text = self.backend.values.get(setting, "")
+        return int(text) if text.isdecimal() else 0
+
     def node_types(self) -> dict[str, bool]:
         """Instance types, and whether each is a spot one (a bid stands behind it)."""
         texts = self.told("--nodeTypes") or [self.backend.values.get("node_types", "")]
@@ -102,7 +107,9 @@ def before_launch(case: Case, say: Callable[[str], None]) -> list[Finding]:
 
     Raises BadInput or InfrastructureError for what would end in failed units, or in none at all.
     """
-    checks = (_quick_storage,) if case.backend.here else (_storage, _container, _cluster)
+    # What was started elsewhere was looked at where that was asked for; a leader has other rights, and no docker.
+    quick = case.backend.here or {detach.RUN, detach.LEADER} & set(case.environment)
+    checks = (_quick_storage,) if quick else (_storage, _container, _cluster)
     found = _made(checks, case)
     for one in found:
         if one.status == WARNING:
@@ -185,7 +192,7 @@ def _account(case: Case) -> Iterator[Finding]:
     if types:
         known = _node_types(region)
         limits = [int(number) for text in case.told("--maxNodes") for number in re.findall(r"\d+", text)]
-        most = max(limits, default=MOST_NODES)
+        most = max(limits, default=case.number("max_nodes") or MOST_NODES)
         for spot in sorted(set(types.values())):
             those = [name for name in types if types[name] == spot]
             yield from account.quotas(there, those, known, most_nodes=most, spot=spot)
@@ -244,7 +251,7 @@ def _room(case: Case, image_mib: int) -> Iterator[Finding]:
     types = case.node_types()
     if types:
         known = _node_types(case.backend.values.get("region") or account.region_of(case.access))
-        yield room.fits_types(shape, image_mib, known, list(types))
+        yield room.fits_types(shape, image_mib, known, list(types), case.number("node_disk"))
         return
     node = case.backend.node
     places = [

@@ -229,7 +229,7 @@ def batch_queue(access: Access, queue: str, cpus: int) -> Finding:
     """Whether a Batch queue takes jobs, and may grow enough for one unit."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    name = "queue"
+    name = f"queue {queue}"
     try:
         batch = session.client(access, "batch", region_of(access))
         found = batch.describe_job_queues(jobQueues=[queue])["jobQueues"]
@@ -251,20 +251,21 @@ def judged_queue(
     queue: str, found: Mapping[str, Any], environments: Sequence[Mapping[str, Any]], cpus: int
 ) -> Finding:
     """What is to be said of a queue and its compute environments, as Batch describes them."""
+    name = f"queue {queue}"
     fix = "look at it in the console of AWS Batch; neurocwl cluster create mends its own"
     if (found.get("state"), found.get("status")) != ("ENABLED", "VALID"):
-        return failed("queue", f"{queue} is {found.get('state')} and {found.get('status')}", fix)
+        return failed(name, f"{queue} is {found.get('state')} and {found.get('status')}", fix)
     fit = [one for one in environments if (one.get("state"), one.get("status")) == ("ENABLED", "VALID")]
     if not fit:
-        return failed("queue", f"{queue} has no compute environment that is enabled and valid", fix)
+        return failed(name, f"{queue} has no compute environment that is enabled and valid", fix)
     most = max(int(one.get("computeResources", {}).get("maxvCpus", 0)) for one in fit)
     if most < cpus:
         return failed(
-            "queue",
+            name,
             f"{queue} may grow to {most} vCPUs, a unit asks for {cpus}",
             "raise the maximum of its compute environment, or give --cpus",
         )
-    return ok("queue", f"{queue} takes jobs, up to {most} vCPUs")
+    return ok(name, f"{queue} takes jobs, up to {most} vCPUs")
 
 
 def _is_amazon(endpoint: str) -> bool:

@@ -30,7 +30,7 @@ def checks(where: Backend, work: Path, environment: Mapping[str, str]) -> Iterat
             return
     if where.job_store == "folder" and not where.here:
         yield shared(work)
-    if where.batch_system == "kubernetes":
+    if where.batch_system == "kubernetes" and where.cluster is None:  # else its leader alone reaches it
         yield from kubernetes.access(environment)
 
 

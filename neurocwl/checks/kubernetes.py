@@ -5,15 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from neurocwl import assets
 from neurocwl.checks.finding import Finding, failed, ok
 from neurocwl.errors import InfrastructureError
 
-# What Toil's Kubernetes batch system does there. Source: toil.batchSystems.kubernetes, 9.6.
-WANTED = (
-    ("batch", "jobs", ("create", "get", "list", "watch", "delete")),
-    ("", "pods", ("get", "list", "watch")),
-    ("", "pods/log", ("get",)),
-)
+ROLE = "kubernetes/neurocwl.yml"  # below provisioning/: what Toil does there, as a Role
+OPTIONAL = "metrics.k8s.io"  # Toil shows what it measures where it is there
 TIMEOUT = 10  # seconds
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
@@ -68,24 +65,39 @@ def access(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield failed(
             "permissions",
             f"in namespace {namespace} one may not {', '.join(denied)}",
-            "have the cluster's owner bind the role of provisioning/kubernetes to you, or name another namespace",
+            "have the cluster's owner bind the Role of provisioning/kubernetes/neurocwl.yml to you, or choose another namespace",
         )
     else:
         yield ok("permissions", f"jobs may be run in namespace {namespace}")
 
 
+def wanted() -> list[tuple[str, str, str]]:
+    """(API group, resource, verb) of everything that our Role allows."""
+    from ruamel.yaml import YAML
+
+    documents = YAML(typ="safe").load_all(assets.path("provisioning") / ROLE)
+    rules = [rule for one in documents if one["kind"] == "Role" for rule in one["rules"]]
+    return [
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        if group != OPTIONAL
+    ]
+
+
 def _denied(api: Any, namespace: str) -> Iterator[str]:
-    for group, resource, verbs in WANTED:
+    for group, resource, verb in wanted():
         name, _, below = resource.partition("/")
-        for verb in verbs:
-            attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": name}
-            if below:
-                attributes["subresource"] = below
-            body = {
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": attributes},
-            }
-            answer = api.create_self_subject_access_review(body, _request_timeout=TIMEOUT)
-            if not answer.status.allowed:
-                yield f"{verb} {resource}"
+        attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": name}
+        if below:
+            attributes["subresource"] = below
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        answer = api.create_self_subject_access_review(body, _request_timeout=TIMEOUT)
+        if not answer.status.allowed:
+            yield f"{verb} {resource}"

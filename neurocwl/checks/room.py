@@ -1,7 +1,7 @@
 """Checks that a unit fits on a node: what fits on none would wait for ever."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neurocwl import nodes
 from neurocwl.checks.finding import Finding, failed, ok, unknown
@@ -49,10 +49,23 @@ def fits(shape: Shape, image_mib: int, seconds: int, places: Sequence[Limits]) -
     )
 
 
-def fits_types(shape: Shape, image_mib: int, types: Mapping[str, NodeType], chosen: Sequence[str]) -> Finding:
-    """Whether one unit fits on every node type that was chosen; Toil holds back some of each."""
+def fits_types(
+    shape: Shape,
+    image_mib: int,
+    types: Mapping[str, NodeType],
+    chosen: Sequence[str],
+    volume_gib: int = 0,
+) -> Finding:
+    """Whether one unit fits on a node type that was chosen; Toil holds back some of each.
+
+    volume_gib: of nodes without disks of their own; 0: as large as it must be.
+    """
     unknown_ones = [name for name in chosen if name not in types]
-    known = {name: types[name] for name in chosen if name in types}
+    known = {
+        name: replace(types[name], disk_gib=types[name].disk_gib or volume_gib)
+        for name in chosen
+        if name in types
+    }
     image_gib = -(-image_mib // nodes.GIB)
     small = [name for name, node in known.items() if not nodes.units_on(node, shape, image_gib)]
     if known and len(small) == len(known) and not unknown_ones:

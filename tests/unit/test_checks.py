@@ -11,7 +11,7 @@ from neurocwl import backend
 from neurocwl.checks import account, bucket, cluster, kubernetes, room
 from neurocwl.checks.finding import FAILED, OK, UNKNOWN, WARNING
 from neurocwl.nodes import NodeType, Shape, units_on
-from tests.unit import kubernetes_api
+from tests import kube_api
 
 SHAPES = st.builds(Shape, st.integers(1, 64), st.integers(1, 500_000), st.integers(1, 2_000_000))
 LIMITS = st.builds(
@@ -164,44 +164,43 @@ def test_slurm_without_its_commands_is_one_line(tmp_path: Path, monkeypatch: pyt
     assert found.text.startswith("sbatch, squeue, scontrol, scancel: not on PATH")
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return tmp_path / "config"
+def rules_without(*denied: str) -> list[Any]:
+    """Rules that allow what we want, but for VERB RESOURCE."""
+    return [
+        {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
+        for group, resource, verb in kubernetes.wanted()
+        if f"{verb} {resource}" not in denied
+    ]
 
 
-def test_a_cluster_that_lets_one_run_jobs_is_well(config: Path) -> None:
-    with kubernetes_api.running() as url:
-        config.write_text(kubernetes_api.kubeconfig(url))
-        found = list(kubernetes.access({"KUBECONFIG": str(config)}))
-    assert [(one.name, one.status) for one in found] == [("kubernetes", OK), ("permissions", OK)]
+def asked_of_kubernetes(folder: Path) -> list[tuple[str, str, str]]:
+    found = kubernetes.access({"KUBECONFIG": str(folder / "kubeconfig")})
+    return [(one.name, one.status, one.text) for one in found]
 
 
-def test_what_one_may_not_do_in_a_cluster_is_named(config: Path) -> None:
-    with kubernetes_api.running({"create jobs", "get pods/log"}) as url:
-        config.write_text(kubernetes_api.kubeconfig(url))
-        (_, found) = kubernetes.access({"KUBECONFIG": str(config)})
-    assert (found.name, found.status) == ("permissions", FAILED)
-    assert found.text == "in namespace lab one may not create jobs, get pods/log"
+def test_a_cluster_that_lets_one_run_jobs_is_well(tmp_path: Path) -> None:
+    with kube_api.cluster(tmp_path, rules_without(), {}):
+        found = asked_of_kubernetes(tmp_path)
+    assert [(name, status) for name, status, _ in found] == [("kubernetes", OK), ("permissions", OK)]
 
 
-def test_the_namespace_is_that_of_the_context(config: Path) -> None:
-    with kubernetes_api.running() as url:
-        config.write_text(kubernetes_api.kubeconfig(url, "elsewhere"))
-        (_, found) = kubernetes.access({"KUBECONFIG": str(config)})
-    assert found.status == FAILED
-    assert "in namespace elsewhere" in found.text
+def test_what_one_may_not_do_in_a_cluster_is_named(tmp_path: Path) -> None:
+    with kube_api.cluster(tmp_path, rules_without("create jobs", "get pods/log"), {}, "lab"):
+        (_, found) = asked_of_kubernetes(tmp_path)
+    assert found == ("permissions", FAILED, "in namespace lab one may not create jobs, get pods/log")
 
 
-def test_a_cluster_that_does_not_answer_is_named(config: Path) -> None:
-    with kubernetes_api.running() as url:
-        config.write_text(kubernetes_api.kubeconfig(url))
-    (found,) = kubernetes.access({"KUBECONFIG": str(config)})
-    assert (found.name, found.status) == ("kubernetes", FAILED)
-    assert "does not answer" in found.text
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    with kube_api.cluster(tmp_path, [], {}):
+        pass
+    ((name, status, text),) = asked_of_kubernetes(tmp_path)
+    assert (name, status) == ("kubernetes", FAILED)
+    assert "does not answer" in text
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", "contexts: []"])
-def test_a_kubeconfig_that_is_none_is_named(config: Path, text: str | None) -> None:
+def test_a_kubeconfig_that_is_none_is_named(tmp_path: Path, text: str | None) -> None:
+    config = tmp_path / "config"
     if text is not None:
         config.write_text(text)
     (found,) = kubernetes.access({"KUBECONFIG": str(config)})

@@ -202,7 +202,7 @@ FAULTS: dict[str, tuple[Callable[[World], None], str, str]] = {
     "a work folder with a space": (lambda w: w.change(work_dir=w.folder / "my work"), "work-dir", "space"),
     "a work folder below a file": (lambda w: w.change(work_dir=w.profile / "x"), "work-dir", "cannot be written"),
     "no ssh": (lambda w: w.set("PATH", str(w.folder)), "commands", "ssh, rsync: not on PATH"),
-    "a queue that is not there": (lambda w: w.settings("queue=none"), "queue", "no Batch queue none"),
+    "a queue that is not there": (lambda w: w.settings("queue=none"), "queue none", "no Batch queue none"),
 }  # fmt: skip
 
 

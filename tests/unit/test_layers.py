@@ -77,10 +77,11 @@ LAYERS = (
     {"aws.create", "contract", "cost", "installed", "preflight", "taskkey"},
     {"bidsapp", "description", "drift", "joborder", "licence", "machine", "rocrate", "status"},
     {"checks.here", "group", "notify", "plan", "project", "provenance", "sync", "verify"},
-    {"checklist", "detach", "doctor", "estimate", "export", "leaders", "prepare", "show", "superseded"},
+    {"checklist", "detach", "estimate", "export", "leaders", "prepare", "show", "superseded"},
     {
         "aws.batchjobs",
         "aws.leader",
+        "doctor",
         "importing",
         "kubernetes",
         "launch",
