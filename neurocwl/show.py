@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from neurocwl.aws.cluster import Cluster
     from neurocwl.budget import Tariff
+    from neurocwl.checks.finding import Finding
     from neurocwl.cost import Estimate
     from neurocwl.plan import Plan
     from neurocwl.status import Status
@@ -43,6 +44,15 @@ def _table(
     for row in rows:
         table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in row))
     _console(stream).print(table)
+
+
+def findings(found: "Sequence[Finding]", out: TextIO) -> None:
+    """A line for each check, with its fix; those that failed are counted."""
+    colours = {"ok": "green", "failed": "red", "warning": "yellow", "unknown": "yellow"}
+    rows = [(one.name, one.status, f"{one.text}; {one.fix}" if one.fix else one.text) for one in found]
+    _table(out, ("check", "status", "what, and what mends it"), rows, colours)
+    counts = {status: sum(one.status == status for one in found) for status in colours}
+    print(", ".join(f"{count} {status}" for status, count in counts.items() if count), file=out)
 
 
 def plan(made: "Plan", *, brief: bool = False, stream: TextIO | None = None) -> None:
