@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from neurocwl import __version__
+from neurocwl import __version__, clustercli
 from neurocwl.errors import BadInput, NeurocwlError
 
 EPILOG = """\
@@ -89,8 +89,10 @@ def parser() -> argparse.ArgumentParser:
     group.add_argument("--pipeline-dir", type=Path, metavar="DIR", help="a folder of your own")
     group.add_argument("--no-container", action="store_true", help="run the tool as it is installed here")
     group.add_argument("--work-dir", type=Path, metavar="DIR", help="temporary files")
+    _backend_options(group)
 
     _project_commands(commands)
+    clustercli.add(commands)
 
     pipelines = commands.add_parser(
         "pipelines", help="the pipelines there are", description="the pipelines there are", allow_abbrev=False
@@ -327,6 +329,12 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
         action="store_true",
         help="tell the channel behind $NEUROCWL_SLACK_WEBHOOK when the launch begins and ends",
     )
+    _backend_options(noun)
+    group.add_argument(
+        "--detach",
+        action="store_true",
+        help="start the launch where it goes on without this terminal, and return; status OUT tells how it is",
+    )
     group.add_argument(
         "--no-container",
         action="store_true",
@@ -340,6 +348,22 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--keep-work-dir", action="store_true", help="leave the temporary files for inspection"
+    )
+
+
+def _backend_options(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("where units run")
+    group.add_argument(
+        "--backend",
+        metavar="B|FILE.yml",
+        help="local, or another profile, or a file of your own [$NEUROCWL_BACKEND, else local]",
+    )
+    group.add_argument(
+        "--backend-setting",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what the backend's profile asks for",
     )
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurocwl import lease, plan, runs, show, status, superseded, template
+from neurocwl import backend, lease, plan, runs, show, status, superseded, template
+from neurocwl.backend import Backend
 from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.plan import Plan
 from neurocwl.prepare import Prepared, access, parsed, prepare
@@ -35,6 +36,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         "project-create": _project_create,
         "project-sync": _project_sync,
         "pipelines": _pipelines,
+        "cluster": _cluster,
         "demo": _demo,
     }
     arguments.words = list(words)
@@ -140,12 +142,13 @@ def _strict(arguments: argparse.Namespace, made: Plan) -> int:
 
 
 def _launch(arguments: argparse.Namespace) -> int:
-    from neurocwl import launch, leaders, licence, notify
+    from neurocwl import detach, launch, leaders, licence, notify
 
     def say(line: str) -> None:
         print(line, file=sys.stderr)
 
     arguments, chosen = parsed(arguments)
+    where = _backend(arguments)
     if arguments.rehearse and not chosen.rehearsal:
         raise BadInput(
             f"--rehearse: {chosen.pipeline} has no rehearsal image; its own is small enough to run"
@@ -172,8 +175,15 @@ def _launch(arguments: argparse.Namespace) -> int:
         container=not arguments.no_container,
         work_dir=_work_dir(arguments.work_dir),
         command=["neurocwl", *arguments.words],
+        backend=where,
         keep_work=arguments.keep_work_dir,
     )
+    if arguments.detach:
+        words = detach.without(arguments.words, "--detach")
+        job = detach.Job(where, words, output, prepared.access, means.work_dir)
+        print(detach.begin(job))
+        print(f"  neurocwl status {output.url}")
+        return 0
     tell = notify.teller(os.environ, say) if arguments.notify_slack else lambda text: None
     due = launch.group_is_due(prepared.request, output) or superseded.found(made, chosen, output)
     if not made.of(plan.READY) and not due:
@@ -193,6 +203,16 @@ def _launch(arguments: argparse.Namespace) -> int:
         return 130
     selected = {u.unit.name for u in made.units} | {template.GROUP}
     return 0 if all(u.status == status.DONE for u in final.units if u.unit in selected) else 1
+
+
+def _backend(arguments: argparse.Namespace) -> Backend:
+    """Where units run, by --backend, else the environment, else here."""
+    region = arguments.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return backend.load(
+        arguments.backend or os.environ.get("NEUROCWL_BACKEND") or "local",
+        arguments.backend_setting,
+        {"region": region} if region else {},
+    )
 
 
 def _work_dir(given: Path | None) -> Path:
@@ -341,6 +361,7 @@ def _group(arguments: argparse.Namespace) -> int:
         container=not arguments.no_container,
         work_dir=_work_dir(arguments.work_dir),
         command=["neurocwl", *arguments.words],
+        backend=_backend(arguments),
     )
     final = launch.group(chosen, output, means, parent, lambda line: print(line, file=sys.stderr))
     show.status(final, stream=sys.stdout)
@@ -433,6 +454,12 @@ def _drift(arguments: argparse.Namespace) -> int:
     report = drift.report(chosen, arguments.version, arguments.python)
     print(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) if arguments.json else str(report))
     return 1 if report.breaking else 0
+
+
+def _cluster(arguments: argparse.Namespace) -> int:
+    from neurocwl import clustercommands
+
+    return clustercommands.run(arguments)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -6,15 +6,12 @@ import subprocess
 from pathlib import Path
 
 from neurocwl import assets
+from neurocwl.backend import output_digest
 
 
 def labels(run: str, output: str) -> dict[str, str]:
-    """The labels that every container of a run carries. One s3:// URL on two servers is two outputs."""
-    import hashlib
-
-    server = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
-    digest = hashlib.sha256(f"{server} {output}".encode()).hexdigest()
-    return {"neurocwl.run": run, "neurocwl.output": digest[:16]}
+    """The labels that every container of a run carries."""
+    return {"neurocwl.run": run, "neurocwl.output": output_digest(output, os.environ)}
 
 
 def environment(run: str, output: str) -> dict[str, str]:

@@ -20,8 +20,8 @@ from neurocwl import (
     provenance,
     runs,
     status,
+    strays,
     superseded,
-    toil,
 )
 from neurocwl import group as grouping
 from neurocwl.errors import BadInput, InfrastructureError, NeurocwlError
@@ -50,18 +50,18 @@ def launch(
     """
     orders = [planned.order for planned in plan.of(READY)]
     _check_reading(request.template, dataset, orders, means)
-    here = machine.here(means.work_dir)
-    asked, told = machine.resources(request.template, means.parameters, here, request.rehearsal)
+    nodes = machine.of(means.backend, means.work_dir)
+    asked, told = machine.resources(request.template, means.parameters, nodes, request.rehearsal)
     for line in told:
         say(line)
-    if plan.of(READY):
+    if plan.of(READY) and means.backend.here:
         installed.prepare(request.template, request.image, container=means.container, say=say)
     run = _run(plan, request, means, asked, output)
     stop = Stop(say)
     folder = _work_folder(means.work_dir, run)
     try:
         with lease.held(output, run.run, stop), stop.on_signals():
-            _end_what_a_killed_launch_left(run, output)
+            strays.end(means.backend, means.access, run.run, output.url)
             _check_fresh(plan, output)
             if not request.rehearsal:
                 _clear_rehearsal(output, say)
@@ -191,11 +191,12 @@ def _run_group(
     if due is None:
         return
     say(f"{chosen.label} ({chosen.pipeline}), over all units that are done")
-    asked, told = machine.resources(chosen, chosen.fixed, machine.here(means.work_dir), False)
+    asked, told = machine.resources(chosen, chosen.fixed, machine.of(means.backend, means.work_dir), False)
     for line in told:
         say(line)
     own = Request(chosen, request.selection, chosen.fixed, chosen.image, request.rehearsal)
-    installed.prepare(own.template, own.image, container=means.container, say=say)
+    if means.backend.here:
+        installed.prepare(own.template, own.image, container=means.container, say=say)
     place = folder / GROUP
     place.mkdir()
     run_shards(
@@ -229,13 +230,6 @@ def _check_reading(template: Template, dataset: Location, orders: Sequence[Order
             f"{dataset.url}: {template.pipeline} cannot read a bucket unsigned, as requester pays, or with # or ? "
             "in its keys; copy the dataset to a bucket of yours first"
         )
-
-
-def _end_what_a_killed_launch_left(run: Run, output: Location) -> None:
-    """End the leader, workers and containers on this machine that still work for this output."""
-    digest = containers.labels(run.run, output.url)["neurocwl.output"]
-    toil.end_strays(f"neurocwl.output={digest}")
-    containers.end("neurocwl.output", digest)
 
 
 def _check_fresh(plan: Plan, output: Location) -> None:
@@ -292,6 +286,7 @@ def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], o
             *_group_unit(grouping.template_of(request.template)),
         ],
         versions=provenance.versions(),
+        backend=means.backend.name,
     )
 
 

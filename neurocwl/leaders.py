@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl import containers, cwlfile, runs, toil, workflow
+from neurocwl import backend, containers, cwlfile, runs, toil, workflow
+from neurocwl.backend import Backend
 from neurocwl.errors import InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
 from neurocwl.plan import Request
@@ -35,6 +36,7 @@ class Means:
     container: bool
     work_dir: Path
     command: Sequence[str]
+    backend: Backend
     keep_work: bool = False
     always_stage_in: bool = False
 
@@ -73,6 +75,7 @@ def run_shards(
     """
     if not orders:
         return
+    digest = backend.output_digest(run.output, os.environ)
     home, suffix = f"{RUNS}{run.run}/", f"-{stage}" if stage else ""
     image = request.image if request.image != request.template.image else None
     stage_in = means.stage_in(orders)
@@ -105,7 +108,8 @@ def run_shards(
                 place / "job-order.json",
                 place,
                 _environment(run, means),
-                _options(means),
+                means.backend.toil_options(container=means.container, digest=digest, run=run.run),
+                job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
             )
             try:
                 code = _follow(leader, shard, run, output, shown, stop)
@@ -172,12 +176,8 @@ def _environment(run: Run, means: Means) -> dict[str, str]:
     )
     return {
         **means.access.environment(),
+        **means.backend.variables(),
         **containers.environment(run.run, run.output),
         "PATH": path,
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def _options(means: Means) -> list[str]:
-    # A unit that takes more memory than it asked for ends itself, not its neighbours.
-    return ["--strict-memory-limit"] if means.container else ["--no-container"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neurocwl.backend import Backend
 from neurocwl.errors import BadInput
 from neurocwl.parameters import RESOURCES, parameters_of
 from neurocwl.template import Template
@@ -18,11 +19,12 @@ REHEARSAL = {"cpus": 1, "memory_mib": 1024, "tmp_mib": 1024, "out_mib": 1024}
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """CPUs, memory (MiB) and free disk (MiB, below the work folder)."""
+    """CPUs, memory (MiB) and free disk (MiB, below the work folder); None where nobody knows."""
 
-    cpus: int
-    memory_mib: int
-    disk_mib: int
+    cpus: int | None
+    memory_mib: int | None
+    disk_mib: int | None
+    name: str = "this machine"
 
 
 def here(work: Path) -> Machine:
@@ -32,6 +34,14 @@ def here(work: Path) -> Machine:
         folder = folder.parent
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Machine(len(os.sched_getaffinity(0)), memory // MIB, shutil.disk_usage(folder).free // MIB)
+
+
+def of(backend: Backend, work: Path) -> Machine:
+    """The machine that units run on: this one, or the largest node of a backend."""
+    if backend.here:
+        return here(work)
+    node = backend.node
+    return Machine(node.cpus, node.memory_mib, node.disk_mib, f"the largest node of {backend.name}")
 
 
 def asked(template: Template, parameters: Mapping[str, Any]) -> dict[str, int]:
@@ -66,20 +76,20 @@ def resources(
             name: value for name, value in REHEARSAL.items() if name in wanted and name not in parameters
         }
     told = []
-    if wanted.get("cpus", 1) > machine.cpus:
+    if machine.cpus and wanted.get("cpus", 1) > machine.cpus:
         told.append(
-            f"{wanted['cpus']} CPUs per unit wanted, {machine.cpus} are here: units run on {machine.cpus}"
+            f"{wanted['cpus']} CPUs per unit wanted, {machine.cpus} are on {machine.name}: units run on {machine.cpus}"
         )
         wanted["cpus"] = machine.cpus
-    if wanted.get("memory_mib", 0) > machine.memory_mib:
+    if machine.memory_mib and wanted.get("memory_mib", 0) > machine.memory_mib:
         raise BadInput(
-            f"{template.pipeline} asks for {wanted['memory_mib']} MiB of memory per unit and this machine has "
-            f"{machine.memory_mib}; use a larger machine, or --memory-mib {machine.memory_mib * 9 // 10} at your own risk"
+            f"{template.pipeline} asks for {wanted['memory_mib']} MiB of memory per unit and {machine.name} has "
+            f"{machine.memory_mib}; use a larger one, or --memory-mib {machine.memory_mib * 9 // 10} at your own risk"
         )
     disk = wanted.get("tmp_mib", 0) + wanted.get("out_mib", 0)
-    if disk > machine.disk_mib:
+    if machine.disk_mib is not None and disk > machine.disk_mib:
         raise BadInput(
-            f"{template.pipeline} asks for {disk} MiB of disk per unit and {machine.disk_mib} are free; free some, "
-            "choose another --work-dir, or set --tmp-mib and --out-mib"
+            f"{template.pipeline} asks for {disk} MiB of disk per unit and {machine.disk_mib} are free on {machine.name}; "
+            "free some, choose another --work-dir, or set --tmp-mib and --out-mib"
         )
     return wanted, told

@@ -40,6 +40,7 @@ class Run:
     message: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)  # of the engines
     images: Mapping[str, str | None] = field(default_factory=dict)  # every image that was used -> its digest
+    backend: str = "local"  # where its units ran
 
 
 def new_id() -> str:

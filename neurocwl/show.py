@@ -12,6 +12,7 @@ from neurocwl.template import Template
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from neurocwl.aws.cluster import Cluster
     from neurocwl.cost import Estimate
     from neurocwl.plan import Plan
     from neurocwl.status import Status
@@ -222,3 +223,22 @@ def _short(text: str, most: int = 160) -> str:
 def _more(out: TextIO, count: int) -> None:
     if count > ROWS:
         print(f"... and {count - ROWS} more (--json has all)", file=out)
+
+
+def cluster(found: "Cluster") -> None:
+    """The nodes of a cluster by type and zone, and what they cost."""
+    if not found.nodes:
+        print(f"cluster {found.name}: there is none in {found.region}")
+        return
+    rows = [
+        (role, kind, zone, "spot" if spot else "on demand", str(count), f"{dollars:.3f}")
+        for role, kind, zone, spot, count, dollars in found.groups()
+    ]
+    _table(sys.stdout, ("role", "type", "zone", "capacity", "nodes", "$/h"), rows)
+    since = min(node.since for node in found.nodes)
+    print(
+        f"cluster {found.name}, {found.region}: since {since}, ${found.dollars:.2f} per hour"
+        + (f" (prices of {found.prices_of}; volumes and requests are extra)" if found.prices_of else "")
+    )
+    if found.unpriced:
+        print(f"  no price is known for {', '.join(found.unpriced)}")

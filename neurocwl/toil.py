@@ -31,7 +31,8 @@ class Leader:
     job_order: Path
     folder: Path  # job store, temporary files and logs; the caller removes it
     environment: Mapping[str, str]
-    options: Sequence[str] = ()
+    options: Sequence[str] = ()  # replace those of the same name below
+    job_store: str = ""  # Toil's locator; without one it lies in the folder
 
     @property
     def log(self) -> Path:
@@ -54,7 +55,7 @@ class Leader:
             "--retryCount=1",
             "--clean=always",
             "--cleanWorkDir=always",
-            f"--jobStore={self.folder / 'jobstore'}",
+            f"--jobStore={self.job_store or self.folder / 'jobstore'}",
             f"--workDir={self.folder / 'work'}",
             f"--coordinationDir={self.folder / 'coordination'}",
             f"--tmpdir-prefix={self.folder / 'tmp'}/",

@@ -1,0 +1,1 @@
+"""What talks to AWS beyond S3: clusters and what they are made of."""

@@ -1,0 +1,82 @@
+"""--detach: start a launch where it goes on without this terminal."""
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from neurocwl import lease
+from neurocwl.backend import Backend
+from neurocwl.errors import InfrastructureError
+from neurocwl.s3 import Access
+from neurocwl.storage import Location
+
+PATIENCE = 60.0  # seconds for a launch to take its lease
+# What starts a launch elsewhere, by `leader` of the backend's profile; each has a function start(job) -> str.
+STARTERS: Mapping[str, str] = {"here": "neurocwl.detach"}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A launch to be started elsewhere; it was planned and checked here."""
+
+    backend: Backend
+    words: Sequence[str]  # after neurocwl, without --detach
+    output: Location
+    access: Access
+    work_dir: Path
+
+
+class Starter(Protocol):
+    """A module that starts launches."""
+
+    def start(self, job: Job) -> str:
+        """Start it; returns a line that says what was started."""
+
+
+def begin(job: Job) -> str:
+    """Start a launch where its backend's profile says; returns what was started.
+
+    Raises InfrastructureError when it did not start.
+    """
+    return cast(Starter, importlib.import_module(STARTERS[job.backend.leader])).start(job)
+
+
+def without(words: Sequence[str], option: str) -> list[str]:
+    """Words without an option that takes no value."""
+    return [word for word in words if word != option]
+
+
+def start(job: Job) -> str:
+    """Start it as a process of this machine that outlives the terminal.
+
+    Raises InfrastructureError when it ends before it writes to the output.
+    """
+    job.work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = job.work_dir / f"detached-{time.time_ns()}.log"
+    with log.open("xb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "neurocwl", *job.words],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            env={**os.environ, "NEUROCWL_DETACHED": "1"},
+        )
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = lease.read(job.output)
+        if found is not None and found.alive:
+            break
+        if process.poll() is not None:
+            if process.returncode == 0:
+                break
+            words = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise InfrastructureError(f"the launch ended at once: {words[-1]} (all of it: {log})")
+        time.sleep(0.2)
+    return f"process {process.pid} goes on with the launch; what it says: {log}"
