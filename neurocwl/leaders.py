@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neurocwl import backend, containers, cwlfile, runs, toil, workflow
+from neurocwl.aws import jobstores
 from neurocwl.backend import Backend
 from neurocwl.errors import InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
@@ -178,6 +179,7 @@ def _environment(run: Run, means: Means) -> dict[str, str]:
         **means.access.environment(),
         **means.backend.variables(),
         **containers.environment(run.run, run.output),
+        **jobstores.tags(run.run, run.output, os.environ),
         "PATH": path,
         "PYTHONUNBUFFERED": "1",
     }

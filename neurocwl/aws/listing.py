@@ -17,7 +17,6 @@ from neurocwl.aws.things import (
     LONGEST_BUCKET,
     OBJECTS_GB_MONTH,
     OUTPUT,
-    OWNER,
     RUN,
     SNAPSHOT_GB_MONTH,
     TOIL_GROUP,
@@ -108,13 +107,17 @@ def spot_requests(cloud: Cloud) -> Iterator[Thing]:
     """Spot requests that may still bring an instance."""
     for raw in cloud.pages("ec2", "describe_spot_instance_requests", "SpotInstanceRequests"):
         if raw["State"] in ("open", "active"):
-            yield _tagged("spot request", raw["SpotInstanceRequestId"], cloud, raw, since=raw.get("CreateTime"))
+            yield _tagged(
+                "spot request", raw["SpotInstanceRequestId"], cloud, raw, since=raw.get("CreateTime")
+            )
 
 
 def groups(cloud: Cloud) -> Iterator[Thing]:
     """Auto Scaling groups: by themselves free, but they bring instances."""
     for raw in cloud.pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups"):
-        note = f"{raw['MinSize']} to {raw['MaxSize']} instances" + (f", {raw['Status']}" if raw.get("Status") else "")
+        note = f"{raw['MinSize']} to {raw['MaxSize']} instances" + (
+            f", {raw['Status']}" if raw.get("Status") else ""
+        )
         yield _tagged(
             "autoscaling group", raw["AutoScalingGroupName"], cloud, raw, since=raw["CreatedTime"], note=note
         )
@@ -124,7 +127,9 @@ def launch_templates(cloud: Cloud) -> Iterator[Thing]:
     """Launch templates."""
     for raw in cloud.pages("ec2", "describe_launch_templates", "LaunchTemplates"):
         note = raw["LaunchTemplateName"]
-        yield _tagged("launch template", raw["LaunchTemplateId"], cloud, raw, since=raw["CreateTime"], note=note)
+        yield _tagged(
+            "launch template", raw["LaunchTemplateId"], cloud, raw, since=raw["CreateTime"], note=note
+        )
 
 
 def volumes(cloud: Cloud) -> Iterator[Thing]:
@@ -259,7 +264,7 @@ def _content(cloud: Cloud, name: str) -> tuple[int, list[str], bool]:
     """Bytes and keys of a bucket's first objects, all versions, and whether that is all."""
     from botocore.exceptions import ClientError
 
-    size, keys = 0, []
+    size, keys = 0, list[str]()
     try:
         for raw in cloud.pages("s3", "list_object_versions", "Versions", Bucket=name):
             if len(keys) == COUNTED:
@@ -325,9 +330,7 @@ def log_groups(cloud: Cloud) -> Iterator[Thing]:
 
 def _tagged(kind: str, id: str, cloud: Cloud, raw: Mapping[str, Any], **more: Any) -> Thing:
     tags = tags_of(raw.get("Tags", raw.get("tags")))
-    return Thing(
-        kind, id, cloud.region, owner(tags), tags.get(RUN, ""), tags.get(OUTPUT, ""), **more
-    )
+    return Thing(kind, id, cloud.region, owner(tags), tags.get(RUN, ""), tags.get(OUTPUT, ""), **more)
 
 
 # In the order in which they are ended: nothing may bring back what ended before it, or hold what ends after it.

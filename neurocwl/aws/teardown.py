@@ -98,7 +98,9 @@ def _finish(
 def _last(thing: Thing, found: Inventory) -> bool:
     """Whether a thing is the leader itself, or what the leader stands on."""
     leaders = {one.id for one in found.things if one.role == "leader"}
-    return thing.id in leaders or thing.holder in leaders or (bool(leaders) and thing.kind in BELOW_THE_LEADER)
+    return (
+        thing.id in leaders or thing.holder in leaders or (bool(leaders) and thing.kind in BELOW_THE_LEADER)
+    )
 
 
 def _toils_own(cloud: Cloud, name: str, found: Inventory, say: Callable[[str], None], pace: Pace) -> None:
@@ -147,7 +149,9 @@ def reach(cloud: Cloud, name: str, found: Inventory) -> str:
             if raw["InstanceId"] not in own and raw["State"]["Name"] != "terminated":
                 return f"it would end {raw['InstanceId']}, which is in a security group of this name"
     bucket = internal_bucket(name)
-    if bucket not in own and any(raw["Name"] == bucket for raw in cloud.client("s3").list_buckets()["Buckets"]):
+    if bucket not in own and any(
+        raw["Name"] == bucket for raw in cloud.client("s3").list_buckets()["Buckets"]
+    ):
         return f"it would empty the bucket {bucket}, which does not look like its own"
     if sum(thing.kind == "launch template" for thing in found.things) >= PAGE:
         return f"from {PAGE} launch templates on it takes those of other clusters"
@@ -163,4 +167,6 @@ def _default_zone(cloud: Cloud) -> str:
 def summed(things: tuple[Thing, ...]) -> str:
     """Things in a few words: how many of each kind."""
     kinds = [thing.kind for thing in things]
-    return ", ".join(f"{kinds.count(kind)} {kind}{'s' * (kinds.count(kind) > 1)}" for kind in dict.fromkeys(kinds))
+    return ", ".join(
+        f"{kinds.count(kind)} {kind}{'s' * (kinds.count(kind) > 1)}" for kind in dict.fromkeys(kinds)
+    )

@@ -15,18 +15,30 @@ TOIL_GROUP = "Toil appliance security group"  # the description of Toil's securi
 TOIL_POLICIES = frozenset(("iam_full", "ec2_full", "s3_full", "sbd_full", "kubernetes_merged"))
 INTERNAL = "--internal"  # ends the name of Toil's bucket of node configurations
 LONGEST_BUCKET = 63
-JOB_STORE = re.compile(r"neurocwl-[0-9a-f]{16}-.+")
+LONGEST_TAG = 256
+# What backend.job_store_name makes, with what Toil adds to it.
+JOB_STORE = re.compile(r"neurocwl-([0-9a-f]{16})-[a-z0-9-]+--toil")
 
 HOURS = 730  # of a month, as AWS counts
 # Dollars in us-east-1, from AWS's public price pages as of 2025; regions differ by up to two thirds.
-GB_MONTH = {"gp3": 0.08, "gp2": 0.10, "io1": 0.125, "io2": 0.125, "st1": 0.045, "sc1": 0.015, "standard": 0.05}
+GB_MONTH = {
+    "gp3": 0.08,
+    "gp2": 0.10,
+    "io1": 0.125,
+    "io2": 0.125,
+    "st1": 0.045,
+    "sc1": 0.015,
+    "standard": 0.05,
+}
 SNAPSHOT_GB_MONTH = 0.05
 OBJECTS_GB_MONTH = 0.023
 LOGS_GB_MONTH = 0.03
 ADDRESS_HOUR = 0.005  # of a public IPv4 address, in use or not, since February 2024
 # Of a CloudFormation stack that is whole, or on its way to be.
 STANDING = frozenset(
-    f"{verb}_{state}" for verb in ("CREATE", "UPDATE", "UPDATE_ROLLBACK") for state in ("COMPLETE", "IN_PROGRESS")
+    f"{verb}_{state}"
+    for verb in ("CREATE", "UPDATE", "UPDATE_ROLLBACK")
+    for state in ("COMPLETE", "IN_PROGRESS")
 )
 
 
@@ -48,6 +60,11 @@ class Thing:
     network: str = ""  # the VPC of an instance or a security group
     holder: str = ""  # the instance that a volume or an address belongs to
 
+    @property
+    def costs(self) -> bool:
+        """Whether it costs, or brings what does."""
+        return self.hourly != 0 or self.kind in ("autoscaling group", "spot request")
+
     def as_dict(self) -> dict[str, Any]:
         """JSON's form: docs/formats.md."""
         return {
@@ -67,7 +84,9 @@ def tags_of(raw: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None) -> dict
     """Tags in any of the forms that AWS answers with."""
     if isinstance(raw, Mapping):
         return {str(key): str(value) for key, value in raw.items()}
-    return {str(tag.get("Key", tag.get("key"))): str(tag.get("Value", tag.get("value", ""))) for tag in raw or ()}
+    return {
+        str(tag.get("Key", tag.get("key"))): str(tag.get("Value", tag.get("value", ""))) for tag in raw or ()
+    }
 
 
 def claims(tags: Mapping[str, str]) -> frozenset[str]:
@@ -110,4 +129,3 @@ def toil_takes(cluster: str, name: str) -> bool:
     """
     path = "/" + "_".join(part.replace("_", "/") for part in name.split("__"))
     return path.startswith(f"/{cluster.replace('-', '/')}/")
-
