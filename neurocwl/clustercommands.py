@@ -59,7 +59,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     own = access(arguments)
     name = teardown.check(arguments.name) if arguments.name else ""
     names = inventory.regions(own) if arguments.all_regions else [session.region_of(own)]
-    found = inventory.take(own, names)
+    found = inventory.take([Cloud(own, region) for region in names])
     result = audit.judged(found.of(name) if name else found, name, lambda url: audit.writes(url, own))
     if arguments.json:
         print(json.dumps(result.as_dict(), indent=1, ensure_ascii=False))

@@ -53,12 +53,11 @@ def regions(access: Access) -> list[str]:
     return sorted(region["RegionName"] for region in answer["Regions"])
 
 
-def take(access: Access, names: Sequence[str]) -> Inventory:
+def take(clouds: Sequence[Cloud]) -> Inventory:
     """Look in regions for all that is of any cluster or run, by every kind.
 
     What is denied for one kind is reported as unseen. Raises BadInput without credentials.
     """
-    clouds = [Cloud(access, name) for name in names]
     jobs = [(kind, lister, cloud) for cloud in clouds for kind, lister in REGIONAL.items()]
     jobs += [(kind, lister, clouds[0]) for kind, lister in GLOBAL.items()]
     with session.explained("cluster"), ThreadPoolExecutor(AT_ONCE) as pool:

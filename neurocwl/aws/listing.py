@@ -1,5 +1,6 @@
 """How each kind of thing on AWS that a cluster or a run may leave is found in one region of an account."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
@@ -42,12 +43,14 @@ class Cloud:
     def __init__(self, access: Access, region: str) -> None:
         self.access, self.region = access, region
         self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     def client(self, service: str) -> Any:
-        """The client of a service, made once."""
-        if service not in self._clients:
-            self._clients[service] = session.client(self.access, service, self.region)
-        return self._clients[service]
+        """The client of a service, made once: that costs more than a call."""
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = session.client(self.access, service, self.region)
+            return self._clients[service]
 
     def pages(self, service: str, call: str, key: str, **words: Any) -> Iterator[Any]:
         """The items below a key in all pages of an answer."""

@@ -39,7 +39,7 @@ def check(name: str) -> str:
 
 def look(cloud: Cloud, name: str) -> Inventory:
     """What is there of a cluster."""
-    return inventory.take(cloud.access, [cloud.region]).of(name)
+    return inventory.take([cloud]).of(name)
 
 
 def end(
