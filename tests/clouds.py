@@ -30,8 +30,11 @@ def variables(url: str) -> dict[str, str]:
 
 
 @contextmanager
-def moto_server() -> Iterator[str]:
-    """moto's server while the body runs; yields its address. An account with the default network and nothing else."""
+def moto_server(**settings: str) -> Iterator[str]:
+    """moto's server while the body runs; yields its address. An account with the default network and nothing else.
+
+    settings: moto's variables (MOTO_...), where others are wanted.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -43,7 +46,12 @@ def moto_server() -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**kept, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "MOTO_EC2_LOAD_DEFAULT_AMIS": "true"},
+            env={
+                **kept,
+                "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+                "MOTO_EC2_LOAD_DEFAULT_AMIS": "true",
+                **settings,
+            },
             start_new_session=True,
         )
         try:

@@ -1,7 +1,6 @@
 """What a cluster may leave on AWS, one of each kind, made on an emulator; and neighbours that nobody may touch."""
 
 import json
-
 from typing import Any
 
 from neurocwl.aws.listing import Cloud
@@ -102,7 +101,9 @@ def cluster(cloud: Cloud, name: str) -> None:
 def _identity(cloud: Cloud, name: str) -> None:
     iam, own = cloud.client("iam"), f"{name.replace('-', '_')}_toil"
     role(cloud, own, ("iam_full", "ec2_full", "s3_full", "sbd_full"))
-    iam.attach_role_policy(RoleName=own, PolicyArn="arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore")
+    nothing = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+    managed = iam.create_policy(PolicyName=own, PolicyDocument=json.dumps(nothing))["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=own, PolicyArn=managed)
     iam.create_instance_profile(InstanceProfileName=own)
     iam.add_role_to_instance_profile(InstanceProfileName=own, RoleName=own)
 
@@ -141,7 +142,7 @@ def lookalikes(cloud: Cloud, name: str) -> dict[str, str]:
     ec2.create_tags(Resources=[kubernetes], Tags=[{"Key": f"kubernetes.io/cluster/{name}", "Value": "owned"}])
     anybodys = ec2.create_volume(AvailabilityZone=f"{cloud.region}a", Size=1)["VolumeId"]
     ec2.create_tags(Resources=[anybodys], Tags=[{"Key": "clusterName", "Value": name}])
-    role(cloud, f"{name}_reader", ("reader",))
+    role(cloud, f"{name}_writer", ("writer",))
     bucket(cloud, f"{name}-data", ("sub-01/anat/sub-01_T1w.nii.gz",), cluster=name)
     bucket(cloud, f"neurocwl-{'f' * 16}-{RUN}-001--toil", ("somebody's",))
     return {
@@ -149,7 +150,7 @@ def lookalikes(cloud: Cloud, name: str) -> dict[str, str]:
         "instance": contested,
         "volume of kubernetes": kubernetes,
         "volume": anybodys,
-        "role": f"{name}_reader",
+        "role": f"{name}_writer",
         "bucket": f"{name}-data",
         "bucket by name": f"neurocwl-{'f' * 16}-{RUN}-001--toil",
     }

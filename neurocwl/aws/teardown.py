@@ -54,9 +54,9 @@ def end(
     for stack in (thing for thing in found.things if thing.kind == "stack"):
         raise BadInput(f"cluster {name}: is the stack {stack.id}; give --backend aws-batch")
     if found.things and not on_leader:
-        _toils_own(cloud, name, found, say, pace)
+        ran = _toils_own(cloud, name, found, say, pace)
         found = look(cloud, name)
-        if found.things:
+        if ran and found.things:
             say(f"left behind by it: {summed(found.things)}")
     _finish(cloud, name, found, say, on_leader, pace)
 
@@ -103,13 +103,13 @@ def _last(thing: Thing, found: Inventory) -> bool:
     )
 
 
-def _toils_own(cloud: Cloud, name: str, found: Inventory, say: Callable[[str], None], pace: Pace) -> None:
-    """Toil's destroy-cluster, where it takes nothing else; a failure is no end, since all is looked at again."""
+def _toils_own(cloud: Cloud, name: str, found: Inventory, say: Callable[[str], None], pace: Pace) -> bool:
+    """Toil's destroy-cluster, where it takes nothing else: whether it ran. What it did is looked at afterwards."""
     zone = next((thing.zone for thing in found.things if thing.zone), "") or _default_zone(cloud)
     too_far = reach(cloud, name, found) if zone else "there is no zone with a default subnet, which it wants"
     if too_far:
         say(f"toil destroy-cluster is left out: {too_far}")
-        return
+        return False
     say(f"toil destroy-cluster {name} ...")
     program = toil.executable().parent / "toil"
     variables = {**os.environ, **cloud.access.environment(), "AWS_DEFAULT_REGION": cloud.region}
@@ -125,9 +125,10 @@ def _toils_own(cloud: Cloud, name: str, found: Inventory, say: Callable[[str], N
         )
     except subprocess.TimeoutExpired:
         say(f"it took longer than {pace.toil:.0f} s and was stopped")
-        return
+        return True
     if done.returncode:
         say(f"it failed: {(done.stderr.strip().splitlines() or ['no word'])[-1]}")
+    return True
 
 
 def reach(cloud: Cloud, name: str, found: Inventory) -> str:
