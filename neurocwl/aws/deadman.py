@@ -82,7 +82,7 @@ def arm(cloud: Cloud, found: Inventory, end: datetime) -> None:
     for thing in found.things:
         if thing.role == "leader":
             cloud.client("ec2").modify_instance_attribute(
-                InstanceId=thing.id, InstanceInitiatedShutdownBehavior={"Value": "terminate"}
+                InstanceId=thing.id, Attribute="instanceInitiatedShutdownBehavior", Value="terminate"
             )
         if thing.kind == "autoscaling group":
             cloud.client("autoscaling").put_scheduled_update_group_action(
