@@ -15,7 +15,7 @@ from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.s3 import Access
 from neurocwl.storage import open_location
 
-LOOK = 60.0  # seconds between two looks
+LOOK = 60.0  # seconds between two looks, at most
 REARM = 600.0  # seconds until groups of workers that are new are found
 GRACE = timedelta(hours=1)  # after the greatest age, until AWS itself takes the workers away
 ACTION = "neurocwl-last-day"  # what it is called on every group of workers
@@ -102,23 +102,26 @@ def watch(
     idle: timedelta,
     age: timedelta,
     say: Callable[[str], None],
-    *,
-    look: float = LOOK,
 ) -> None:
     """Wait until a cluster is idle or old, then end it, again and again until it is gone.
 
     Raises BadInput when there is no such cluster.
     """
-    now = datetime.now(UTC)
     leader = next((thing for thing in teardown.look(cloud, name).things if thing.role == "leader"), None)
     if leader is None:
         raise BadInput(f"cluster {name}: has no leader in {cloud.region}; give its --region")
+    look = min(LOOK, idle.total_seconds() / 4)
+    now = datetime.now(UTC)
     state = Watch(idle, age, leader.since or now, now)
     say(
         f"cluster {name} ends after {_words(idle)} without a launch, or {_words(age)} after {state.began:%F %T} UTC"
     )
     armed = float("-inf")
-    while not (why := state.verdict(datetime.now(UTC))):
+    while True:
+        if alive(outputs(), cloud.access, say):
+            state = replace(state, used=datetime.now(UTC))
+        if why := state.verdict(datetime.now(UTC)):
+            break
         if time.monotonic() - armed > REARM:
             armed = time.monotonic()
             try:
@@ -126,8 +129,6 @@ def watch(
                     arm(cloud, teardown.look(cloud, name), state.began + age + GRACE)
             except NeurocwlError as error:
                 say(f"the second line is not set: {error}")
-        if alive(outputs(), cloud.access, say):
-            state = replace(state, used=datetime.now(UTC))
         time.sleep(look)
     say(f"cluster {name} ends: {why}")
     while True:
