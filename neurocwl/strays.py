@@ -10,7 +10,7 @@ from neurocwl.backend import Backend
 from neurocwl.s3 import Access
 
 # What ends the jobs of other batch systems, by their name for Toil; each has a function end_strays.
-BATCH_SYSTEMS: Mapping[str, str] = {}
+BATCH_SYSTEMS: Mapping[str, str] = {"kubernetes": "neurocwl.kubernetes"}
 
 
 class Ender(Protocol):

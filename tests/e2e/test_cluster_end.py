@@ -27,9 +27,7 @@ FREE = {"security group", "instance profile", "role"}
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    with clouds.moto_server(
-        MOTO_EC2_LOAD_DEFAULT_AMIS="false", MOTO_IAM_LOAD_MANAGED_POLICIES="false"
-    ) as url:
+    with clouds.moto_server(clouds.BARE) as url:
         yield url
 
 

@@ -20,8 +20,7 @@ NEIGHBOUR = "lab-x"  # Toil takes its role for one of "lab"
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    few = {"MOTO_EC2_LOAD_DEFAULT_AMIS": "false", "MOTO_IAM_LOAD_MANAGED_POLICIES": "false"}
-    with clouds.moto_server(**few) as url:
+    with clouds.moto_server(clouds.BARE) as url:
         yield url
 
 
