@@ -178,7 +178,7 @@ def _destroy(arguments: argparse.Namespace) -> int:
 
 def _audit(arguments: argparse.Namespace) -> int:
     own = access(arguments)
-    name = teardown.check(arguments.name) if arguments.name else ""
+    name = arguments.name
     names = inventory.regions(own) if arguments.all_regions else [session.region_of(own)]
     found = inventory.take([Cloud(own, region) for region in names])
     result = audit.judged(found.of(name) if name else found, name, lambda url: audit.writes(url, own))

@@ -245,6 +245,10 @@ def cluster(found: "Cluster") -> None:
         print(f"  no price is known for {', '.join(found.unpriced)}")
 
 
+def _use(kept: bool, used: bool, left: bool) -> str:
+    return "kept" if kept else "in use" if used else "left" if left else "free"
+
+
 def leftovers(found: "Audit") -> None:
     """What there is on AWS of clusters and runs, whose, since when, and what it costs."""
     left = {id(thing) for thing in found.left}
@@ -256,7 +260,7 @@ def leftovers(found: "Audit") -> None:
             thing.cluster or thing.output or thing.run,
             f"{thing.since:%F %H:%M}" if thing.since else "",
             "?" if thing.hourly is None else f"{thing.hourly:.4f}",
-            f"{'in use' if used else 'left' if id(thing) in left else 'free'}",
+            _use(thing.kept, used, id(thing) in left),
             thing.note,
         )
         for thing, used in found.things

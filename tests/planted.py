@@ -145,13 +145,20 @@ def lookalikes(cloud: Cloud, name: str) -> dict[str, str]:
     role(cloud, f"{name}_writer", ("writer",))
     bucket(cloud, f"{name}-data", ("sub-01/anat/sub-01_T1w.nii.gz",), cluster=name)
     bucket(cloud, f"neurocwl-{'f' * 16}-{RUN}-001--toil", ("somebody's",))
+    image = ec2.register_image(Name="baked")["ImageId"]
+    ec2.create_tags(Resources=[image], Tags=tags(name))
+    disk = ec2.describe_images(ImageIds=[image])["Images"][0]["BlockDeviceMappings"][0]
+    snapshot = disk["Ebs"]["SnapshotId"]
+    ec2.create_tags(Resources=[snapshot], Tags=tags(name))
     return {
         "security group": group,
         "instance": contested,
         "volume of kubernetes": kubernetes,
         "volume": anybodys,
         "role": f"{name}_writer",
-        "bucket": f"{name}-data",
+        "data bucket": f"{name}-data",
+        "machine image": image,
+        "snapshot": snapshot,
         "bucket by name": f"neurocwl-{'f' * 16}-{RUN}-001--toil",
     }
 
@@ -162,6 +169,8 @@ def still_there(cloud: Cloud, found: dict[str, str]) -> dict[str, str]:
     running = ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
     there = {raw["GroupId"] for raw in ec2.describe_security_groups()["SecurityGroups"]}
     there |= {one["InstanceId"] for raw in running["Reservations"] for one in raw["Instances"]}
+    there |= {raw["ImageId"] for raw in ec2.describe_images(Owners=["self"])["Images"]}
+    there |= {raw["SnapshotId"] for raw in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
     there |= {raw["VolumeId"] for raw in ec2.describe_volumes()["Volumes"]}
     there |= {raw["RoleName"] for raw in cloud.client("iam").list_roles()["Roles"]}
     s3 = cloud.client("s3")

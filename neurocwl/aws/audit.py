@@ -23,8 +23,12 @@ class Audit:
 
     @property
     def left(self) -> tuple[Thing, ...]:
-        """What should not be there: of a named cluster anything, else what costs and is of no living one."""
-        return tuple(thing for thing, used in self.things if self.named or (thing.costs and not used))
+        """What should not be there: of a named cluster anything, else what costs and is of no living one.
+
+        Data and machine images are kept on purpose.
+        """
+        found = [(thing, used) for thing, used in self.things if not thing.kept]
+        return tuple(thing for thing, used in found if self.named or (thing.costs and not used))
 
     @property
     def hourly(self) -> float:
@@ -42,7 +46,8 @@ class Audit:
         return {
             "cluster": self.named or None,
             "things": [
-                {**thing.as_dict(), "in_use": used, "left": id(thing) in left} for thing, used in self.things
+                {**thing.as_dict(), "in_use": used, "kept": thing.kept, "left": id(thing) in left}
+                for thing, used in self.things
             ],
             "unseen": [{"kind": one.kind, "region": one.region, "why": one.why} for one in self.unseen],
             "usd_per_hour": round(self.hourly, 6),

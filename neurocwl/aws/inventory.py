@@ -10,7 +10,7 @@ from neurocwl.aws.things import STANDING, Thing
 from neurocwl.s3 import Access
 
 AT_ONCE = 8  # calls to AWS
-ORDER = {kind: number for number, kind in enumerate((*REGIONAL, *GLOBAL, "job store"))}
+ORDER = {kind: number for number, kind in enumerate((*REGIONAL, *GLOBAL, "job store", "data bucket"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Inventory:
     def of(self, cluster: str) -> "Inventory":
         """What belongs to one cluster."""
         return replace(self, things=tuple(thing for thing in self.things if thing.cluster == cluster))
+
+    @property
+    def ending(self) -> "Inventory":
+        """What a cluster takes along when it ends."""
+        return replace(self, things=tuple(thing for thing in self.things if not thing.kept))
 
     @property
     def living(self) -> frozenset[str]:

@@ -18,6 +18,7 @@ from neurocwl.aws.things import (
     LONGEST_BUCKET,
     OBJECTS_GB_MONTH,
     OUTPUT,
+    OWNER,
     RUN,
     SNAPSHOT_GB_MONTH,
     TOIL_GROUP,
@@ -152,13 +153,34 @@ def volumes(cloud: Cloud) -> Iterator[Thing]:
         )
 
 
+def images(cloud: Cloud) -> Iterator[Thing]:
+    """Machine images, which somebody made for many clusters; what they cost is their snapshots."""
+    for raw in cloud.pages("ec2", "describe_images", "Images", Owners=["self"]):
+        yield _tagged("machine image", raw["ImageId"], cloud, raw, note=raw.get("Name", ""), kept=True)
+
+
 def snapshots(cloud: Cloud) -> Iterator[Thing]:
     """Snapshots of volumes, at the price of a full one."""
+    of_images = {
+        disk["Ebs"]["SnapshotId"]: raw["ImageId"]
+        for raw in cloud.pages("ec2", "describe_images", "Images", Owners=["self"])
+        for disk in raw.get("BlockDeviceMappings", [])
+        if disk.get("Ebs", {}).get("SnapshotId")
+    }
     for raw in cloud.pages("ec2", "describe_snapshots", "Snapshots", OwnerIds=["self"]):
         hourly = raw["VolumeSize"] * SNAPSHOT_GB_MONTH / HOURS
         note = f"{raw['VolumeSize']} GiB"
+        holder = of_images.get(raw["SnapshotId"], "")
         yield _tagged(
-            "snapshot", raw["SnapshotId"], cloud, raw, since=raw["StartTime"], hourly=hourly, note=note
+            "snapshot",
+            raw["SnapshotId"],
+            cloud,
+            raw,
+            since=raw["StartTime"],
+            hourly=hourly,
+            note=note,
+            holder=holder,
+            kept=bool(holder),
         )
 
 
@@ -223,42 +245,40 @@ def roles(cloud: Cloud) -> Iterator[Thing]:
 
 
 def buckets(cloud: Cloud) -> Iterator[Thing]:
-    """Toil's buckets: the internal one of a cluster, and job stores. Never any other."""
+    """Toil's internal bucket of a cluster, job stores, and what has our tag: that is data."""
     for raw in cloud.client("s3").list_buckets()["Buckets"]:
         name = raw["Name"]
-        if not (JOB_STORE.fullmatch(name) or name.endswith(INTERNAL)):
+        store, internal = bool(JOB_STORE.fullmatch(name)), name.endswith(INTERNAL)
+        tags = bucket_tags(cloud, name, foreign=not (store or internal))
+        if not (store or internal or OWNER in tags):
             continue
-        tags = bucket_tags(cloud, name)
-        sizes, keys, whole = _content(cloud, name)
+        size, keys, whole = _content(cloud, name)
         cluster = owner(tags)
-        if name.endswith(INTERNAL):
-            # Toil tags it only where it was told to, and cuts long names of clusters.
-            toils = all(key.startswith("configs/") for key in keys)
-            by_name = toils and not claims(tags) and len(name) < LONGEST_BUCKET
-            cluster = cluster or (name.removesuffix(INTERNAL) if by_name else "")
-            if not cluster:
-                continue
+        if internal and not claims(tags) and len(name) < LONGEST_BUCKET:
+            # Toil tags it only where it was told to; a name of full length may be one that was cut.
+            cluster = name.removesuffix(INTERNAL) if all(key.startswith("configs/") for key in keys) else ""
         yield Thing(
-            "job store" if JOB_STORE.fullmatch(name) else "bucket",
+            "job store" if store else "bucket" if internal else "data bucket",
             name,
             "",
             cluster,
             tags.get(RUN, ""),
             tags.get(OUTPUT, ""),
             since=raw["CreationDate"],
-            hourly=sizes / GIB * OBJECTS_GB_MONTH / HOURS,
-            note=f"{'' if whole else 'more than '}{len(keys)} objects, {sizes / 1e6:.1f} MB",
+            hourly=size / GIB * OBJECTS_GB_MONTH / HOURS,
+            note=f"{'' if whole else 'more than '}{len(keys)} objects, {size / 1e6:.1f} MB",
+            kept=not (store or internal),
         )
 
 
-def bucket_tags(cloud: Cloud, name: str) -> dict[str, str]:
-    """The tags of a bucket; none when it has gone."""
+def bucket_tags(cloud: Cloud, name: str, *, foreign: bool = False) -> dict[str, str]:
+    """The tags of a bucket; none when it has gone. foreign: it need not let us look."""
     from botocore.exceptions import ClientError
 
     try:
         return tags_of(cloud.client("s3").get_bucket_tagging(Bucket=name)["TagSet"])
     except ClientError as error:
-        if error.response["Error"]["Code"] in ("NoSuchTagSet", "NoSuchBucket"):
+        if foreign or error.response["Error"]["Code"] in ("NoSuchTagSet", "NoSuchBucket"):
             return {}
         raise
 
@@ -347,6 +367,7 @@ REGIONAL: Mapping[str, Lister] = {
     "launch template": launch_templates,
     "address": addresses,
     "volume": volumes,
+    "machine image": images,
     "snapshot": snapshots,
     "security group": security_groups,
     "key pair": key_pairs,

@@ -38,8 +38,8 @@ def check(name: str) -> str:
 
 
 def look(cloud: Cloud, name: str) -> Inventory:
-    """What is there of a cluster."""
-    return inventory.take([cloud]).of(name)
+    """What is there of a cluster and ends with it."""
+    return inventory.take([cloud]).of(name).ending
 
 
 def end(

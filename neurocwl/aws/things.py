@@ -58,7 +58,10 @@ class Thing:
     role: str = ""  # leader or worker, of an instance
     zone: str = ""  # of an instance
     network: str = ""  # the VPC of an instance or a security group
-    holder: str = ""  # the instance that a volume or an address belongs to
+    holder: str = (
+        ""  # the instance that a volume or an address belongs to, the machine image that a snapshot does
+    )
+    kept: bool = False  # on purpose: data, and machine images; shown, and ended by nobody here
 
     @property
     def costs(self) -> bool:
