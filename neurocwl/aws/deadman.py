@@ -1,16 +1,19 @@
 """The dead man's switch of a cluster: on its leader, it ends what nobody uses any more."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from neurocwl import lease
 from neurocwl.aws import session, teardown
 from neurocwl.aws.inventory import Inventory
 from neurocwl.aws.listing import Cloud
+from neurocwl.aws.things import OUR_POLICY, TOIL_OWNER, toil_name
 from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.s3 import Access
 from neurocwl.storage import open_location
@@ -72,6 +75,25 @@ def listed(given: Iterable[str], file: Path | None) -> list[str]:
     """The outputs to watch: those given, and one per line of a file that launches may write to meanwhile."""
     lines = file.read_text().splitlines() if file and file.is_file() else []
     return list(dict.fromkeys([*given, *(line.strip() for line in lines if line.strip())]))
+
+
+def allow(iam: Any, name: str) -> None:
+    """Let a cluster's leader end its groups of workers: the role that Toil makes may scale them, no more.
+
+    Source: Toil 9.6, AWSProvisioner.kubernetes_policy.
+    """
+    own = {"StringEquals": {f"autoscaling:ResourceTag/{TOIL_OWNER}": name}}
+    ends = [
+        "autoscaling:DeleteAutoScalingGroup",
+        "autoscaling:PutScheduledUpdateGroupAction",
+        "autoscaling:UpdateAutoScalingGroup",
+    ]
+    statements = [
+        {"Effect": "Allow", "Action": ends, "Resource": "*", "Condition": own},
+        {"Effect": "Allow", "Action": "autoscaling:DescribeAutoScalingGroups", "Resource": "*"},
+    ]
+    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_role_policy(RoleName=toil_name(name), PolicyName=OUR_POLICY, PolicyDocument=document)
 
 
 def arm(cloud: Cloud, found: Inventory, end: datetime) -> None:

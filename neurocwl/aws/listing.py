@@ -17,6 +17,7 @@ from neurocwl.aws.things import (
     LOGS_GB_MONTH,
     LONGEST_BUCKET,
     OBJECTS_GB_MONTH,
+    OUR_POLICY,
     OUTPUT,
     OWNER,
     RUN,
@@ -239,7 +240,7 @@ def roles(cloud: Cloud) -> Iterator[Thing]:
         policies = set(cloud.pages("iam", "list_role_policies", "PolicyNames", RoleName=raw["RoleName"]))
         if claims(tags):
             cluster = owner(tags)
-        elif not policies <= TOIL_POLICIES:
+        elif not policies <= TOIL_POLICIES | {OUR_POLICY}:
             continue
         yield Thing("role", raw["RoleName"], "", cluster, tags.get(RUN, ""), since=raw["CreateDate"])
 

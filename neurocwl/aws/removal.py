@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from neurocwl.aws.listing import Cloud
 from neurocwl.aws.things import Thing
+from neurocwl.errors import InfrastructureError
 
 NOT_YET = frozenset(  # AWS refuses as long as something else is still there, or on its way out
     (
@@ -31,11 +32,11 @@ NOT_YET = frozenset(  # AWS refuses as long as something else is still there, or
 GONE = ("NotFound", "NoSuch", "ResourceNotFound")
 
 
-class NotYet(Exception):
+class NotYet(InfrastructureError):
     """It cannot be ended now; it says why."""
 
 
-class Refused(Exception):
+class Refused(InfrastructureError):
     """It cannot be ended by waiting; it says why."""
 
 

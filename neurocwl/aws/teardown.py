@@ -86,10 +86,11 @@ def _finish(
             time.sleep(pace.look)
         found = look(cloud, name)
     if found.unseen:
-        raise InfrastructureError(
-            f"cluster {name}: what could be seen is ended, but not all could be looked for\n"
-            + "\n".join(f"  {one.kind}: {one.why}" for one in found.unseen)
-        )
+        words = f"cluster {name}: what could be seen is ended, but not all could be looked for\n"
+        words += "\n".join(f"  {one.kind}: {one.why}" for one in found.unseen)
+        if not on_leader:
+            raise InfrastructureError(words)
+        say(words)  # a leader that stays sees no more later, and costs
     for leader in (thing for thing in found.things if thing.role == "leader"):
         say(f"the leader {leader.id} comes last; {', '.join(sorted(BELOW_THE_LEADER))} stay, free of charge")
         remove(cloud, leader)

@@ -13,6 +13,7 @@ TOIL_OWNER = "clusterName"  # Toil's tag of the same meaning (awsProvisioner.py,
 TOIL_ROLE = "ToilNodeType"  # Toil's: leader or worker
 TOIL_GROUP = "Toil appliance security group"  # the description of Toil's security groups
 TOIL_POLICIES = frozenset(("iam_full", "ec2_full", "s3_full", "sbd_full", "kubernetes_merged"))
+OUR_POLICY = "neurocwl_end"  # on Toil's role, which may not end groups of workers
 INTERNAL = "--internal"  # ends the name of Toil's bucket of node configurations
 LONGEST_BUCKET = 63
 LONGEST_TAG = 256

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from neurocwl import lease, s3server
-from neurocwl.aws import jobstores, teardown
+from neurocwl.aws import deadman, jobstores, session, teardown
 from neurocwl.aws.listing import Cloud
+from neurocwl.credentials import Keys
 from neurocwl.s3 import Access
 from neurocwl.storage import open_location
 from tests import clouds, planted
@@ -123,11 +124,38 @@ def test_what_toils_own_destroy_leaves_of_a_cluster_whose_instances_are_gone_is_
     assert neurocwl(environment, "audit").code == 0
 
 
+def checked(moto: str, *, rights: bool) -> None:
+    """Whether the emulator checks rights from now on; it lets everybody do everything by default."""
+    plain = {"Content-Type": "text/plain"}
+    calls = b"0" if rights else b"inf"
+    urllib.request.urlopen(urllib.request.Request(f"{moto}/moto-api/reset-auth", calls, plain)).close()
+
+
+def user(cloud: Cloud, name: str, *statements: Mapping[str, Any]) -> Keys:
+    """Keys of a user who may do everything but what statements deny."""
+    iam = cloud.client("iam")
+    iam.create_user(UserName=name)
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [everything, *statements]})
+    iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=document)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return Keys(key["AccessKeyId"], key["SecretAccessKey"])
+
+
 def test_a_watched_cluster_ends_by_itself_when_its_launch_has_ended(
-    environment: Mapping[str, str], cloud: Cloud, tmp_path: Path
+    environment: Mapping[str, str], moto: str, cloud: Cloud, tmp_path: Path
 ) -> None:
-    """The leader's own command, but not on a leader."""
+    """The leader's own command with the rights of the leader's role, which the emulator checks; not on a leader."""
     made(environment, "watched", "kubernetes")
+    deadman.allow(cloud.client("iam"), "watched")
+    admin = Cloud(Access(keys=user(cloud, "admin")), clouds.REGION)
+    sts = session.client(cloud.access, "sts")
+    found = sts.assume_role(RoleArn="arn:aws:iam::123456789012:role/watched_toil", RoleSessionName="leader")
+    role = {
+        "AWS_ACCESS_KEY_ID": found["Credentials"]["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": found["Credentials"]["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": found["Credentials"]["SessionToken"],
+    }
     output = str(tmp_path / "out")
     (tmp_path / "outputs").write_text(f"{output}\n")
     words = (
@@ -141,68 +169,59 @@ def test_a_watched_cluster_ends_by_itself_when_its_launch_has_ended(
         str(tmp_path / "outputs"),
     )
     log = tmp_path / "log"
-    with lease.held(open_location(output, Access()), "run", lambda _: None), log.open("wb") as out:
-        watch = subprocess.Popen(
-            [sys.executable, "-m", "neurocwl", "cluster", *words],
-            env=environment,
-            stdout=out,
-            stderr=out,
-            stdin=subprocess.DEVNULL,
-        )
-        try:
-            actions: list[Any] = []
-            while not actions and watch.poll() is None:
-                time.sleep(1)
-                actions = cloud.client("autoscaling").describe_scheduled_actions()[
-                    "ScheduledUpdateGroupActions"
-                ]
-            time.sleep(6)  # longer than --idle
-            assert watch.poll() is None, log.read_text()
-            assert len([t for t in teardown.look(cloud, "watched").things if t.kind == "instance"]) == 2
-        except BaseException:
-            watch.kill()
-            raise
-    assert {(action["MinSize"], action["MaxSize"], action["DesiredCapacity"]) for action in actions} == {
-        (0, 0, 0)
-    }
-    leader = next(thing for thing in teardown.look(cloud, "watched").things if thing.role == "leader")
-    behaviour = cloud.client("ec2").describe_instance_attribute(
-        InstanceId=leader.id, Attribute="instanceInitiatedShutdownBehavior"
-    )
+    checked(moto, rights=True)
+    try:
+        with lease.held(open_location(output, Access()), "run", lambda _: None), log.open("wb") as out:
+            watch = subprocess.Popen(
+                [sys.executable, "-m", "neurocwl", "cluster", *words],
+                env={**environment, **role},
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+            )
+            try:
+                while not (planned := scheduled(admin)) and watch.poll() is None:
+                    time.sleep(1)
+                time.sleep(6)  # longer than --idle
+                assert watch.poll() is None, log.read_text()
+                things = teardown.look(admin, "watched").things
+            except BaseException:
+                watch.kill()
+                raise
+        assert watch.wait(120) == 0, log.read_text()
+    finally:
+        checked(moto, rights=False)
+    assert "cluster watched ends: no launch has been alive" in log.read_text()
+    assert planned == {(0, 0, 0)}
+    assert len([thing for thing in things if thing.kind == "instance"]) == 2
+    leader = next(thing for thing in things if thing.role == "leader")
+    asked = {"InstanceId": leader.id, "Attribute": "instanceInitiatedShutdownBehavior"}
+    behaviour = cloud.client("ec2").describe_instance_attribute(**asked)
     assert behaviour["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
 
-    assert watch.wait(120) == 0, log.read_text()
-    assert "cluster watched ends: no launch has been alive" in log.read_text()
     left = neurocwl(environment, "audit", "watched", "--json")
     assert kinds(left) == FREE
     assert neurocwl(environment, "audit").code == 0
     assert neurocwl(environment, "destroy", "watched", "--yes").code == 0
 
 
+def scheduled(cloud: Cloud) -> set[tuple[int, int, int]]:
+    """The sizes that AWS itself will bring groups of workers to."""
+    found = cloud.client("autoscaling").describe_scheduled_actions()["ScheduledUpdateGroupActions"]
+    return {(one["MinSize"], one["MaxSize"], one["DesiredCapacity"]) for one in found}
+
+
 def test_a_service_that_may_not_be_looked_at_is_never_a_clean_audit(
     environment: Mapping[str, str], moto: str, cloud: Cloud
 ) -> None:
-    """The emulator checks the rights of a user for this once."""
-    iam = cloud.client("iam")
-    iam.create_user(UserName="auditor")
-    statements = [
-        {"Effect": "Allow", "Action": "*", "Resource": "*"},
-        {"Effect": "Deny", "Action": ["sns:*", "ec2:DescribeAddresses"], "Resource": "*"},
-    ]
-    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-    iam.put_user_policy(UserName="auditor", PolicyName="few", PolicyDocument=document)
-    key = iam.create_access_key(UserName="auditor")["AccessKey"]
-    own = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-
-    def checked(calls: bytes) -> None:
-        plain = {"Content-Type": "text/plain"}
-        urllib.request.urlopen(urllib.request.Request(f"{moto}/moto-api/reset-auth", calls, plain)).close()
-
-    checked(b"0")
+    denied = {"Effect": "Deny", "Action": ["sns:*", "ec2:DescribeAddresses"], "Resource": "*"}
+    keys = user(cloud, "auditor", denied)
+    own = {"AWS_ACCESS_KEY_ID": keys.key_id, "AWS_SECRET_ACCESS_KEY": keys.secret}
+    checked(moto, rights=True)
     try:
         found = neurocwl({**environment, **own}, "audit", "--json")
     finally:
-        checked(b"inf")
+        checked(moto, rights=False)
     assert found.code == 3
     assert {one["kind"] for one in found.json["unseen"]} == {"topic", "address"}
 

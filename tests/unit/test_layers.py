@@ -72,7 +72,6 @@ LAYERS = (
     },
     {
         "aws.audit",
-        "aws.create",
         "aws.deadman",
         "contract",
         "cost",
@@ -81,7 +80,7 @@ LAYERS = (
         "strays",
         "taskkey",
     },
-    {"bidsapp", "description", "drift", "joborder", "licence", "machine", "rocrate", "status"},
+    {"aws.create", "bidsapp", "description", "drift", "joborder", "licence", "machine", "rocrate", "status"},
     {"group", "notify", "plan", "project", "provenance", "sync", "verify"},
     {"detach", "estimate", "export", "leaders", "prepare", "show", "superseded"},
     {"aws.leader", "importing", "kubernetes", "launch", "realdata", "stackcommands", "standalone"},
