@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neurocwl import backend, capacity, containers, cwlfile, runs, toil, workflow
+from neurocwl.aws import jobstores
 from neurocwl.backend import Backend
 from neurocwl.errors import InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
@@ -261,6 +262,7 @@ def _environment(run: Run, means: Means) -> dict[str, str]:
         **means.access.environment(),
         **own,
         **containers.environment(run.run, run.output),
+        **jobstores.tags(run.run, run.output, os.environ),
         "PATH": os.pathsep.join(filter(None, path)),
         "PYTHONUNBUFFERED": "1",
     }

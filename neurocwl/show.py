@@ -13,6 +13,7 @@ from neurocwl.template import Template
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from neurocwl.aws.audit import Audit
     from neurocwl.aws.cluster import Cluster
     from neurocwl.budget import Tariff
     from neurocwl.checks.finding import Finding
@@ -264,3 +265,40 @@ def cluster(found: "Cluster") -> None:
     )
     if found.unpriced:
         print(f"  no price is known for {', '.join(found.unpriced)}")
+
+
+def _use(kept: bool, used: bool, left: bool) -> str:
+    return "kept" if kept else "in use" if used else "left" if left else "free"
+
+
+def leftovers(found: "Audit") -> None:
+    """What there is on AWS of clusters and runs, whose, since when, and what it costs."""
+    left = {id(thing) for thing in found.left}
+    rows = [
+        (
+            thing.kind,
+            thing.id,
+            thing.region,
+            thing.cluster or thing.output or thing.run,
+            f"{thing.since:%F %H:%M}" if thing.since else "",
+            "?" if thing.hourly is None else f"{thing.hourly:.4f}",
+            _use(thing.kept, used, id(thing) in left),
+            thing.note,
+        )
+        for thing, used in found.things
+    ]
+    if rows:
+        columns = ("what", "id", "region", "of", "since (UTC)", "$/h", "", "")
+        _table(sys.stdout, columns, rows, {"left": "red"})
+    of = f"cluster {found.named}: " if found.named else ""
+    if rows:
+        month = found.hourly * 730
+        print(f"{of}{len(rows)} things, ${found.hourly:.3f} per hour, ${month:.2f} per month as they are now")
+    elif not found.unseen:
+        print(f"{of}nothing is left")
+    if found.left and not found.named:
+        print(f"{len(found.left)} of them should not be there")
+    for one in found.unseen:
+        print(f"not looked for: {one.kind}{f' in {one.region}' if one.region else ''} ({one.why})")
+    if found.unseen:
+        print("so this is not all that may be there; docs/aws.md lists the permissions it takes")
