@@ -74,6 +74,9 @@ def _create(verbs: "Verbs") -> None:
         group.add_argument(option, metavar=metavar, help=words)
     _sources(group)
     group.add_argument(
+        "--tag", nargs="+", default=[], metavar="KEY=VALUE", help="tags of your own on all that it is made of"
+    )
+    group.add_argument(
         "--private", action="store_true", help="nodes without public addresses; ssh reaches private ones"
     )
     group = command.add_argument_group("a cluster that CloudFormation makes")

@@ -80,6 +80,7 @@ def _create(arguments: argparse.Namespace) -> int:
         max_nodes=_number("--max-nodes", values["max_nodes"]),
         subnet=place.subnet,
         instance_profile=values.get("instance_profile"),
+        own_tags=toilcluster.tags(arguments.tag),
     )
     price = known.on_demand.get(spec.leader_type)
     most = sum(nodetypes.dollars(kind, known) for kind in kinds) * spec.max_nodes

@@ -104,6 +104,20 @@ def test_tags_keep_to_letters_that_every_service_takes() -> None:
         assert all(letter.isalnum() or letter in " +-=._:/@" for letter in value), value
 
 
+def test_tags_of_ones_own_are_added() -> None:
+    own = toilcluster.tags(["project=memory", "cost centre=4711"])
+    assert {"project": "memory", "cost centre": "4711"}.items() <= spec(own_tags=own).tags.items()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["project"], ["=x"], ["neurocwl:cluster=other"], ["aws:x=1"], ["Name=x"], ["a=b,c"], list("abcde")],
+)
+def test_tags_that_some_service_would_not_take_are_refused(words: list[str]) -> None:
+    with pytest.raises(BadInput, match="--tag"):
+        toilcluster.tags(words if len(words) == 1 else [f"{word}=1" for word in words])
+
+
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,3}(-[a-z0-9]{1,3}){0,3}", fullmatch=True)
 
 
