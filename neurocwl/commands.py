@@ -176,6 +176,7 @@ def _launch(arguments: argparse.Namespace) -> int:
         work_dir=_work_dir(arguments.work_dir),
         command=["neurocwl", *arguments.words],
         backend=where,
+        run=os.environ.get(detach.RUN, ""),
         keep_work=arguments.keep_work_dir,
     )
     if arguments.detach or (where.cluster == "toil" and not os.environ.get(detach.LEADER)):

@@ -266,7 +266,7 @@ def _clear_rehearsal(output: Location, say: Callable[[str], None]) -> None:
 
 def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], output: Location) -> Run:
     return Run(
-        run=runs.new_id(),
+        run=means.run or runs.new_id(),
         neurocwl=__version__,
         status="running",
         started=runs.now(),

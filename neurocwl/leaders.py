@@ -39,6 +39,7 @@ class Means:
     backend: Backend
     keep_work: bool = False
     always_stage_in: bool = False
+    run: str = ""  # the id that whoever started it elsewhere has told; else it gets its own
 
     def stage_in(self, orders: Sequence[Order]) -> dict[str, bool] | None:
         """How a step of the workflow's own reads the dataset, where Toil's own reading does not do.
@@ -108,7 +109,9 @@ def run_shards(
                 place / "job-order.json",
                 place,
                 _environment(run, means),
-                means.backend.toil_options(container=means.container, digest=digest, run=run.run),
+                means.backend.toil_options(
+                    container=means.container, digest=digest, run=run.run, folder=str(place)
+                ),
                 job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
             )
             try:
@@ -171,13 +174,17 @@ def last_error(log: str) -> str:
 
 
 def _environment(run: Run, means: Means) -> dict[str, str]:
-    path = os.pathsep.join(
-        (str(containers.wrapper_folder()), str(toil.executable().parent), os.environ.get("PATH", ""))
+    own = means.backend.variables()
+    path = (
+        own.get("PATH"),  # of workers elsewhere, which are given this one
+        str(containers.wrapper_folder()),
+        str(toil.executable().parent),
+        os.environ.get("PATH"),
     )
     return {
         **means.access.environment(),
-        **means.backend.variables(),
+        **own,
         **containers.environment(run.run, run.output),
-        "PATH": path,
+        "PATH": os.pathsep.join(filter(None, path)),
         "PYTHONUNBUFFERED": "1",
     }
