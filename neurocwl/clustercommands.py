@@ -36,10 +36,11 @@ def _profile(arguments: argparse.Namespace) -> Backend:
     """The profile with the options that stand for its settings."""
     names = [option.removeprefix("--").replace("-", "_") for option, _, _ in clustercli.SETTINGS]
     given = [f"{name}={getattr(arguments, name)}" for name in names if getattr(arguments, name) is not None]
+    planned = nodetypes.from_plan(arguments.from_plan) if arguments.from_plan else {}
     return backend.load(
         arguments.backend,
         [*arguments.backend_setting, *given],
-        {"region": session.region_of(access(arguments))},
+        {"region": session.region_of(access(arguments)), **planned},
     )
 
 

@@ -1,5 +1,6 @@
 """What a cluster may be: node types, names and addresses, and what Toil is told. Toil itself reads its options."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,30 @@ def test_a_mesos_cluster_is_made_without_workers() -> None:
 def test_tags_keep_to_letters_that_every_service_takes() -> None:
     for value in spec().tags.values():
         assert all(letter.isalnum() or letter in " +-=._:/@" for letter in value), value
+
+
+def test_a_plan_decides_type_disk_and_count(tmp_path: Path) -> None:
+    options = [
+        {"node_type": "r5.2xlarge", "nodes": 4, "volume_gib": 311},
+        {"node_type": "m5.4xlarge", "nodes": 3, "volume_gib": 500},
+    ]
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps({"prices": {"market": "spot", "node_types": options}}))
+    assert nodetypes.from_plan(file) == {
+        "node_types": "r5.2xlarge:spot",
+        "max_nodes": "4",
+        "node_disk": "311",
+    }
+    options[0]["volume_gib"] = 0  # a type with disks of its own
+    file.write_text(json.dumps({"prices": {"market": "on-demand", "node_types": options}}))
+    assert nodetypes.from_plan(file) == {"node_types": "r5.2xlarge", "max_nodes": "4"}
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"prices": null}', '{"prices": {"node_types": []}}'])
+def test_a_plan_without_prices_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(BadInput, match="--prices --json"):
+        nodetypes.from_plan(tmp_path / "plan.json")
 
 
 def test_tags_of_ones_own_are_added() -> None:
