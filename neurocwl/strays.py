@@ -12,6 +12,7 @@ from neurocwl.s3 import Access
 BATCH_SYSTEMS: Mapping[str, str] = {
     "aws_batch": "neurocwl.aws.batchjobs",
     "kubernetes": "neurocwl.kubernetes",
+    "slurm": "neurocwl.slurmbackend",
 }
 
 
