@@ -5,7 +5,6 @@ import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from neurocwl import assets
 from neurocwl.aws.cluster import TAG
 from neurocwl.errors import BadInput, Conflict, InfrastructureError
 
@@ -14,7 +13,6 @@ WIDEST = {4: 8, 6: 32}  # the shortest prefix that is somebody's, by version of 
 # Containers are one hop further from the metadata service than their node, and pods two.
 METADATA = {"HttpTokens": "required", "HttpPutResponseHopLimit": 3, "HttpEndpoint": "enabled"}
 
-ENDING = "aws/ending.json"  # what a cluster's leader may, besides what Toil lets it
 SPOT_LABEL = "k8s.io/cluster-autoscaler/node-template/label/eks.amazonaws.com/capacityType"
 
 
@@ -181,12 +179,7 @@ def _listed(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def roles(iam: Any, name: str, tags: Mapping[str, str]) -> None:
-    """Tag the role and instance profile that Toil made for a cluster, and let its leader end it.
-
-    Toil tags neither, and its role may start and end workers, but not remove their scaling groups.
-    """
-    text = (assets.path("provisioning") / ENDING).read_text().replace("CLUSTER", name)
+    """Tag the role and instance profile that Toil made for a cluster; it tags neither."""
     own = f"{name.replace('-', '_')}_toil"
     iam.tag_role(RoleName=own, Tags=_listed(tags))
     iam.tag_instance_profile(InstanceProfileName=own, Tags=_listed(tags))
-    iam.put_role_policy(RoleName=own, PolicyName="neurocwl_ending", PolicyDocument=text)

@@ -148,14 +148,6 @@ def test_the_dead_mans_switch_is_started_on_the_leader(cloud: Cloud) -> None:
     assert "exec neurocwl cluster watch lab-k --region us-west-2 --idle 2h --max-age 48h" in started[0][-1]
 
 
-@pytest.mark.usefixtures("kubernetes")
-def test_the_leader_may_end_its_own_cluster_and_no_other(cloud: Cloud) -> None:
-    iam = cloud.client("iam")
-    policy = iam.get_role_policy(RoleName="lab_k_toil", PolicyName="neurocwl_ending")["PolicyDocument"]
-    (ending,) = [one for one in policy["Statement"] if "autoscaling:DeleteAutoScalingGroup" in one["Action"]]
-    assert ending["Condition"] == {"StringEquals": {"aws:ResourceTag/neurocwl:cluster": "lab-k"}}
-
-
 def test_what_a_launch_needs_to_know_is_on_the_leader(kubernetes: dict[str, Any]) -> None:
     (leader,) = kubernetes["instances"]
     own = {key: value for key, value in tags_of(leader).items() if key.startswith("neurocwl:")}
