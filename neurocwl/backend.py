@@ -167,6 +167,12 @@ def load(name: str, given: Sequence[str] = (), known: Mapping[str, str] | None =
     return found
 
 
+def maker(name: str) -> str | None:
+    """What makes the machines of a backend: toil, cloudformation, or somebody else (None)."""
+    found = _valid(_find(name)).get("cluster")
+    return None if found is None else str(found)
+
+
 def _find(name: str) -> Path:
     own = Path(name).expanduser()
     if own.suffix in (".yml", ".yaml"):

@@ -113,7 +113,9 @@ def _queue(batch: Any, arn: str, label: str, now: float) -> Queue:
     raw = found[0]
     of = raw["computeEnvironmentOrder"][0]["computeEnvironment"]
     nodes = batch.describe_compute_environments(computeEnvironments=[of])["computeEnvironments"]
-    node: Mapping[str, Any] = nodes[0] if nodes else {"status": "GONE", "statusReason": f"{of} does not exist"}
+    node: Mapping[str, Any] = (
+        nodes[0] if nodes else {"status": "GONE", "statusReason": f"{of} does not exist"}
+    )
     resources = node.get("computeResources", {})
     disabled = node.get("state") == "DISABLED"
     state = "DISABLED" if disabled else node["status"]

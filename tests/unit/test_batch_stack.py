@@ -95,7 +95,13 @@ def first(empty: Account) -> Said:
     """The command that makes the cluster."""
     return empty.create(
         *("--yes", "--read", "s3://lab-bids/ds1", "--write", "s3://lab-derivatives/fmriprep"),
-        *("--set", f"ApplianceImage={IMAGE}", "DiskGib=320", "SpotInstanceTypes=r5a.large,r5.large", "LogDays=30"),
+        *(
+            "--set",
+            f"ApplianceImage={IMAGE}",
+            "DiskGib=320",
+            "SpotInstanceTypes=r5a.large,r5.large",
+            "LogDays=30",
+        ),
         *("PrepullImages=nipreps/fmriprep:25.2.7,neurodata/m2g:v0.3.0", "NotificationEmail=lab@example.org"),
     )
 
