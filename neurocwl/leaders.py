@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from neurocwl.runs import RUNS, Run
 from neurocwl.s3 import Access
 from neurocwl.stop import Stop
 from neurocwl.storage import Location
+from neurocwl.watch import Watch
 
 LOOK = 2.0  # seconds between two looks at the containers that run
 
@@ -39,6 +40,8 @@ class Means:
     backend: Backend
     keep_work: bool = False
     always_stage_in: bool = False
+    run: str = ""  # the id that whoever started it elsewhere has told; else it gets its own
+    watch: Watch = field(default_factory=Watch)
 
     def stage_in(self, orders: Sequence[Order]) -> dict[str, bool] | None:
         """How a step of the workflow's own reads the dataset, where Toil's own reading does not do.
@@ -87,6 +90,8 @@ def run_shards(
         stage_in=stage_in is not None,
         rehearsal=request.rehearsal,
         encrypt=means.access.encryption,
+        gated=means.watch.gated and not stage,
+        container=means.container,
     )
     text = cwlfile.as_json(document).encode()
     output.write(f"{home}workflow{suffix}.cwl", text)
@@ -108,24 +113,37 @@ def run_shards(
                 place / "job-order.json",
                 place,
                 _environment(run, means),
-                means.backend.toil_options(container=means.container, digest=digest, run=run.run),
+                means.backend.toil_options(
+                    container=means.container, digest=digest, run=run.run, folder=str(place)
+                ),
                 job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
             )
             try:
-                code = _follow(leader, shard, run, output, shown, stop)
+                code = _follow(leader, shard, run, output, shown, stop, means.watch)
             finally:
                 if leader.log.exists():
                     output.write(f"{home}leader-{name}.log", leader.log.read_bytes())
+            means.watch.idle()
             if code != 0 and not stop.is_set():
                 _explain(leader, shard, run, output, shown)
 
 
 def _follow(
-    leader: toil.Leader, shard: Sequence[Order], run: Run, output: Location, shown: Display, stop: Stop
+    leader: toil.Leader,
+    shard: Sequence[Order],
+    run: Run,
+    output: Location,
+    shown: Display,
+    stop: Stop,
+    watch: Watch,
 ) -> int:
     def ended(index: int) -> None:
         unit = shard[index].unit.name
-        shown.ended(unit, read_receipt(output, unit))
+        receipt = read_receipt(output, unit)
+        own = receipt if receipt and receipt.run == run.run else None
+        if own or not watch.kept_back(unit):
+            shown.ended(unit, receipt)
+            watch.ended(unit, own)
 
     now: list[str] = []
     told: list[str] = []
@@ -139,6 +157,7 @@ def _follow(
     def look() -> None:
         now[:] = containers.running_units(run.run)
         shown.running(list(now))
+        watch.look()
         if now != told:
             share()
 
@@ -171,13 +190,17 @@ def last_error(log: str) -> str:
 
 
 def _environment(run: Run, means: Means) -> dict[str, str]:
-    path = os.pathsep.join(
-        (str(containers.wrapper_folder()), str(toil.executable().parent), os.environ.get("PATH", ""))
+    own = means.backend.variables()
+    path = (
+        own.get("PATH"),  # of workers elsewhere, which are given this one
+        str(containers.wrapper_folder()),
+        str(toil.executable().parent),
+        os.environ.get("PATH"),
     )
     return {
         **means.access.environment(),
-        **means.backend.variables(),
+        **own,
         **containers.environment(run.run, run.output),
-        "PATH": path,
+        "PATH": os.pathsep.join(filter(None, path)),
         "PYTHONUNBUFFERED": "1",
     }
