@@ -25,24 +25,6 @@ from tests.unit import policies
 NAME, STACK = "lab", "lab-neurocwl-batch"
 IMAGE = "123456789012.dkr.ecr.us-west-2.amazonaws.com/neurocwl:0.1.0-c0ffee"
 RUN = "0123456789abcdef-20261121-101112-001"
-PROFILE = """\
-class: Backend
-backend: lab-batch
-label: AWS Batch
-doc: A profile of a lab's own.
-batch_system: aws_batch
-job_store: s3
-container: docker
-leader: aws-batch
-cluster: cloudformation
-options: ["--awsBatchQueue={queue}"]
-settings:
-  cluster: {doc: the cluster}
-  region: {doc: its region}
-  queue: {doc: the queue, required: true}
-  node_types: {doc: types of nodes}
-  node_disk: {doc: their disk}
-"""
 Roles = dict[str, list[dict[str, Any]]]
 OUTPUT = "arn:aws:s3:::lab-derivatives/fmriprep"
 
@@ -87,12 +69,8 @@ class Account:
         )
         return Said(done.returncode, done.stdout, done.stderr)
 
-    @property
-    def profile(self) -> str:
-        return str(self.folder / "lab-batch.yml")
-
     def cluster(self, verb: str, *words: str, name: str = NAME) -> Said:
-        return self.run("cluster", verb, name, "--backend", self.profile, *words)
+        return self.run("cluster", verb, name, "--backend", "aws-batch", *words)
 
     def create(self, *words: str) -> Said:
         return self.cluster("create", *words)
@@ -113,7 +91,6 @@ class Account:
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """An account with nothing in it."""
     home = tmp_path_factory.mktemp("home")
-    (home / "lab-batch.yml").write_text(PROFILE)
     with clouds.cloudformation_server() as url:
         yield Account(url, home)
 
@@ -145,8 +122,8 @@ def test_what_will_be_made_is_shown_before_it_is_made(first: Said) -> None:
     assert first.out.index("SpotQueue") < first.out.index("create complete")
 
 
-def test_the_command_says_how_to_launch_there(first: Said, made: Account) -> None:
-    assert f"neurocwl launch dataset ... --backend {made.profile} --cluster lab" in first.out
+def test_the_command_says_how_to_launch_there(first: Said) -> None:
+    assert "neurocwl launch dataset ... --backend aws-batch --cluster lab" in first.out
 
 
 def test_the_default_network_is_found(made: Account) -> None:
@@ -499,8 +476,12 @@ def test_what_a_launch_is_told_comes_from_the_stack(made: Account, monkeypatch: 
     assert told["spot_queue"] == made.there("SpotQueue")
     assert told["image"] == IMAGE
     assert told["job_role"].endswith(f":role/{made.there('JobRole')}")
-    where = clusters.with_node(backend.load(made.profile, (), told))
-    assert where.toil_options()[-1] == f"--awsBatchQueue={made.there('OnDemandQueue')}"
+    where = clusters.with_node(backend.load("aws-batch", (), told))
+    assert f"--awsBatchQueue={made.there('OnDemandQueue')}" in where.toil_options(backend.ON_DEMAND)
+    assert f"--awsBatchQueue={made.there('SpotQueue')}" in where.toil_options(backend.SPOT)
+    given_ = {one["name"]: one["value"] for one in leader(made)["environment"]}
+    tags = {name: value for name, value in where.variables().items() if name.startswith("TOIL_")}
+    assert tags == {name: value for name, value in given_.items() if name.startswith("TOIL_")}
     assert where.node == backend.Node(cpus=16, memory_mib=int(0.95 * 65536), disk_mib=320 * 1024)
     with pytest.raises(BadInput, match="has no such cluster on AWS Batch; neurocwl cluster create other"):
         batchstack.settings_of("other", Access())
@@ -600,7 +581,7 @@ def test_a_new_cluster_needs_an_image(made: Account) -> None:
 )
 def test_an_option_of_other_clusters_is_refused(made: Account, words: tuple[str, ...]) -> None:
     said = made.create("--yes", *words)
-    assert (said.code, f"not for --backend {made.profile}; use --set" in said.err) == (2, True)
+    assert (said.code, "not for --backend aws-batch; use --set" in said.err) == (2, True)
 
 
 def test_a_parameter_that_does_not_exist_is_refused(made: Account) -> None:

@@ -88,7 +88,7 @@ def test_the_launch_understands_the_words() -> None:
     found, rest = parser().parse_known_args(words({"pipeline": "fmriprep", "options": {"limit": 1}})[1:])
     assert (found.dataset, found.output) == ("s3://lab-data/inbox/ds1", "s3://lab-data/results/ds1/fmriprep")
     assert (found.pipeline, found.limit, found.backend) == ("fmriprep", 1, "aws-batch")
-    assert set(rest) <= {"--cluster", "lab"}
+    assert (found.cluster, rest) == ("lab", [])
 
 
 @pytest.mark.parametrize(
