@@ -342,7 +342,7 @@ def test_a_parameter_that_the_template_lacks_is_bad_input(cloud: Callable[[str],
 
 def test_what_fails_is_named_rolled_back_and_can_be_tried_again(cloud: Callable[[str], Any]) -> None:
     """ministack knows no AWS::Batch: here that is a resource that cannot be made."""
-    values = {"ClusterName": "lab", "VpcId": "vpc-1", "SubnetIds": "subnet-1"}
+    values = {"ClusterName": "lab", "VpcId": "vpc-1", "SubnetIds": "subnet-1", "ApplianceImage": "x"}
     cf = cloud("cloudformation")
     for _ in range(2):
         proposed = propose(cloud, "lab-fails", batchstack.template("batch"), **values)
