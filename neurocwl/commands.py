@@ -140,6 +140,7 @@ def _launch(arguments: argparse.Namespace) -> int:
         backend=where,
         run=os.environ.get(detach.RUN, ""),
         keep_work=arguments.keep_work_dir,
+        spot=arguments.spot,
     )
     if arguments.detach or (where.cluster == "toil" and not os.environ.get(detach.LEADER)):
         words = detach.without(arguments.words, "--detach")

@@ -158,9 +158,9 @@ def test_nodes_have_the_disk_that_was_asked_for_encrypted(made: Account) -> None
     }
 
 
-def test_no_container_gets_the_nodes_own_role(made: Account) -> None:
+def test_nodes_give_metadata_for_a_token_alone_and_to_workers_as_well(made: Account) -> None:
     options = node_template(made)["MetadataOptions"]
-    assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 1)
+    assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 2)
 
 
 def test_the_bucket_is_encrypted_and_tagged(made: Account) -> None:
@@ -200,7 +200,7 @@ def test_a_node_fetches_images_and_keeps_them(start_script: str) -> None:
         "docker pull --quiet nipreps/fmriprep:25.2.7",
         "docker pull --quiet neurodata/m2g:v0.3.0",
         "ECS_IMAGE_PULL_BEHAVIOR=prefer-cached",
-        "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true",
+        "ECS_ENABLE_SPOT_INSTANCE_DRAINING=false",
         "ECS_CONTAINER_STOP_TIMEOUT=100s",
         "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION=10m",
     ]
@@ -477,6 +477,9 @@ def test_what_a_launch_is_told_comes_from_the_stack(made: Account, monkeypatch: 
     assert told["image"] == IMAGE
     assert told["job_role"].endswith(f":role/{made.there('JobRole')}")
     where = clusters.with_node(backend.load("aws-batch", (), told))
+    notice = "--setEnv=NEUROCWL_METADATA=http://169.254.169.254"
+    assert notice in where.toil_options(backend.SPOT)
+    assert notice not in where.toil_options(backend.ON_DEMAND)
     assert f"--awsBatchQueue={made.there('OnDemandQueue')}" in where.toil_options(backend.ON_DEMAND)
     assert f"--awsBatchQueue={made.there('SpotQueue')}" in where.toil_options(backend.SPOT)
     given_ = {one["name"]: one["value"] for one in leader(made)["environment"]}
