@@ -87,7 +87,9 @@ def _create(verbs: "Verbs") -> None:
     group.add_argument(
         "--private", action="store_true", help="nodes without public addresses; ssh reaches private ones"
     )
-    group = command.add_argument_group("a cluster that CloudFormation makes")
+    group = command.add_argument_group(
+        "a cluster that CloudFormation makes (--image, --node-types, --node-disk as well)"
+    )
     group.add_argument(
         "--set",
         nargs="+",
