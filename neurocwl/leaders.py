@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl import backend, containers, cwlfile, runs, toil, workflow
+from neurocwl import backend, containers, cwlfile, leaderkeys, runs, toil, workflow
 from neurocwl.backend import Backend
 from neurocwl.errors import InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
@@ -104,14 +104,16 @@ def run_shards(
             name = stage or f"{number:03}"
             output.write(f"{home}job-order-{name}.json", content)
             runs.write_inputs(output, run.run, name, {one.unit.name: one.given() for one in shard})
+            environment, without = _environment(run, means, place)
             leader = toil.Leader(
                 place / "workflow.cwl",
                 place / "job-order.json",
                 place,
-                _environment(run, means),
+                environment,
                 means.backend.toil_options(
                     container=means.container, digest=digest, run=run.run, folder=str(place)
                 ),
+                without=without,
                 job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
             )
             try:
@@ -173,7 +175,8 @@ def last_error(log: str) -> str:
     return (telling or lines or ["no log"])[-1][:500]
 
 
-def _environment(run: Run, means: Means) -> dict[str, str]:
+def _environment(run: Run, means: Means, place: Path) -> tuple[dict[str, str], Sequence[str]]:
+    """What a leader's environment has, and what it must not have of this process's."""
     own = means.backend.variables()
     path = (
         own.get("PATH"),  # of workers elsewhere, which are given this one
@@ -181,10 +184,16 @@ def _environment(run: Run, means: Means) -> dict[str, str]:
         str(toil.executable().parent),
         os.environ.get("PATH"),
     )
-    return {
+    found = {
         **means.access.environment(),
         **own,
         **containers.environment(run.run, run.output),
         "PATH": os.pathsep.join(filter(None, path)),
         "PYTHONUNBUFFERED": "1",
     }
+    if means.backend.job_store != "s3":  # with it, all of this would lie in a bucket, and reach the workers
+        return found, ()
+    secret, without = leaderkeys.hide({**os.environ, **found}, means.backend.pass_on, place)
+    if not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
+        found.setdefault("AWS_DEFAULT_REGION", means.backend.values["region"])
+    return {name: value for name, value in found.items() if name not in without} | secret, without

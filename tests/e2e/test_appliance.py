@@ -38,25 +38,35 @@ def appliance() -> str:
 
 
 def docker(*words: str) -> str:
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True, timeout=120).stdout.strip()
+    return subprocess.run(
+        ["docker", *words], capture_output=True, text=True, check=True, timeout=120
+    ).stdout.strip()
 
 
 def test_it_has_neurocwl_and_the_toil_of_this_machine(appliance: str) -> None:
     script = "neurocwl --version && toil-cwl-runner --version && command -v docker"
     said = docker("run", "--rm", "--network=none", appliance, "sh", "-c", script).splitlines()
     here = subprocess.run(
-        [str(Path(sys.executable).parent / "toil-cwl-runner"), "--version"], capture_output=True, text=True, check=True
+        [str(Path(sys.executable).parent / "toil-cwl-runner"), "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert said[:2] == [f"neurocwl {__version__}", here.stdout.strip()]
     assert said[2] == "/opt/neurocwl/toolwrappers/bin/docker"
 
 
 def test_the_steps_of_a_worker_find_boto3(appliance: str) -> None:
-    assert docker("run", "--rm", "--network=none", appliance, "python3", "-c", "import boto3; print('there')") == "there"
+    assert (
+        docker("run", "--rm", "--network=none", appliance, "python3", "-c", "import boto3; print('there')")
+        == "there"
+    )
 
 
 def test_no_certificate_and_no_index_of_the_builder_is_in_it(appliance: str) -> None:
-    assert "/tmp/ca-bundle" not in docker("run", "--rm", "--network=none", appliance, "find", "/tmp", "/opt", "-maxdepth", "2")
+    assert "/tmp/ca-bundle" not in docker(
+        "run", "--rm", "--network=none", appliance, "find", "/tmp", "/opt", "-maxdepth", "2"
+    )
     assert "PIP_INDEX_URL=" not in docker("image", "inspect", "--format", "{{.Config.Env}}", appliance)
 
 
@@ -73,7 +83,18 @@ def test_two_workers_on_one_node_leave_each_others_files(
 
     def worker(name: str) -> "subprocess.Popen[str]":
         mounts = ["-v", f"{tmp_path}:/work", "-v", f"{tmp_path}/tmp:/tmp"]
-        command = ["docker", "run", "--rm", "-i", "--network=none", *mounts, appliance, "python3", "-c", WORKER]
+        command = [
+            "docker",
+            "run",
+            "--rm",
+            "-i",
+            "--network=none",
+            *mounts,
+            appliance,
+            "python3",
+            "-c",
+            WORKER,
+        ]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         return subprocess.Popen([*command, coordination, name], text=True, **pipes)  # type: ignore[call-overload,no-any-return]
 

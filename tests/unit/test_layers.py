@@ -38,6 +38,7 @@ LAYERS = (
         "bidsnames",
         "credentials",
         "images",
+        "leaderkeys",
         "s3server",
         "toil",
         "cliparser",
