@@ -98,7 +98,7 @@ class Backend:
         return [
             f"--batchSystem={self.batch_system}",
             *_CONTAINER[self.container if container else "none"],
-            *(f"--setEnv={name}" for name in self.pass_on if os.environ.get(name)),
+            *(f"--setEnv={name}" for name in self.pass_on if {**os.environ, **self.variables()}.get(name)),
             *self.filled(chosen, {"digest": digest, "run": run, "folder": folder}),
         ]
 
@@ -172,6 +172,12 @@ def load(name: str, given: Sequence[str] = (), known: Mapping[str, str] | None =
     )
     _check(found)
     return found
+
+
+def maker(name: str) -> str | None:
+    """What makes the machines of a backend: toil, cloudformation, or somebody else (None)."""
+    found = _valid(_find(name)).get("cluster")
+    return None if found is None else str(found)
 
 
 def as_text(found: Backend) -> str:

@@ -336,6 +336,9 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
         help="start the launch where it goes on without this terminal, and return; status OUT tells how it is",
     )
     group.add_argument(
+        "--keep-cluster", action="store_true", help="leave the cluster as it is when the launch has ended"
+    )
+    group.add_argument(
         "--no-container",
         action="store_true",
         help="run the tool as it is installed here, without a container",
@@ -364,6 +367,11 @@ def _backend_options(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="what the backend's profile asks for",
+    )
+    group.add_argument(
+        "--cluster",
+        metavar="NAME",
+        help="a cluster that neurocwl cluster create has made; settings are taken from it",
     )
 
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from neurocwl import backend as backends
-from neurocwl import runs
+from neurocwl import carry, runs
 from neurocwl.aws import session
 from neurocwl.backend import JOB_STORE, Backend, output_digest
 from neurocwl.detach import RUN, Job
-from neurocwl.errors import BadInput, InfrastructureError
+from neurocwl.errors import InfrastructureError
 from neurocwl.s3 import Access
 
 PATIENCE = (
@@ -24,11 +24,6 @@ CPUS, MEMORY_MIB = "1", "4096"  # of a leader, where nothing says otherwise
 AT_ONCE = 100  # jobs in one DescribeJobs
 # A job that moves on while they are listed is listed in its next status.
 UNFINISHED = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
-PROFILE = "NEUROCWL_PROFILE"
-# The profile of this machine becomes a file there; the words of the launch stay words.
-SCRIPT = f'printf %s "${PROFILE}" > /tmp/backend.yml && exec neurocwl "$@"'
-FILES = ("--fs-license-file", "--parameters", "--pipeline-dir", "--bids-filter-file", "--credentials")
-OF_HERE = ("--work-dir", "--profile")  # a leader has the work folder of its image, and the keys of its role
 
 
 def start(job: Job) -> str:
@@ -37,11 +32,11 @@ def start(job: Job) -> str:
     Raises BadInput for what it could not see from there, InfrastructureError when AWS refuses.
     """
     where, run = job.backend, runs.new_id()
-    words = words_elsewhere(job.words, job.output.url)
+    words = carry.without_files(job.words, job.output.url, "a leader on AWS Batch", job.licence)
     variables = {
         **{name: os.environ[name] for name in where.pass_on if os.environ.get(name)},
         RUN: run,
-        PROFILE: backends.as_text(where),
+        carry.PROFILE: backends.as_text(where),
     }
     asked = {"VCPU": where.values.get("leader_cpus"), "MEMORY": where.values.get("leader_memory_mib")}
     batch = session.client(job.access, "batch", where.values["region"])
@@ -52,7 +47,7 @@ def start(job: Job) -> str:
             jobQueue=queue,
             jobDefinition=where.values.get("leader_definition") or _definition(batch, where),
             containerOverrides={
-                "command": ["sh", "-c", SCRIPT, "neurocwl", *words],
+                "command": [*carry.COMMAND, *words],
                 "environment": [{"name": name, "value": value} for name, value in sorted(variables.items())],
                 "resourceRequirements": [
                     {"type": kind, "value": value} for kind, value in asked.items() if value
@@ -61,30 +56,6 @@ def start(job: Job) -> str:
             tags={"neurocwl:run": run},
         )
     return f"run {run} is led by job {made['jobId']} of AWS Batch, in queue {queue}"
-
-
-def words_elsewhere(words: Sequence[str], output: str) -> list[str]:
-    """The words of a launch as a leader elsewhere understands them, its profile being /tmp/backend.yml.
-
-    Raises BadInput for files and folders of this machine.
-    """
-    found: list[str] = []
-    pending = iter(words)
-    for word in pending:
-        option, equals, value = word.partition("=")
-        if option in (*OF_HERE, *FILES, "--backend"):
-            value = value if equals else next(pending, "")
-            if option in FILES and not value.startswith("s3://"):
-                raise BadInput(f"{option} {value}: a leader on AWS Batch cannot see it; leave out --detach")
-        else:
-            found.append(word)
-    # launch dataset DATASET ...
-    for place in (*found[2:3], output):
-        if not place.startswith(("s3://", "-")):
-            raise BadInput(
-                f"{place}: a leader on AWS Batch cannot see it; put it into a bucket, or leave out --detach"
-            )
-    return [*found, "--backend", "/tmp/backend.yml"]
 
 
 def _definition(batch: Any, where: Backend) -> str:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from neurocwl import backend, package, toil
 from neurocwl.aws import batchjobs
-from neurocwl.errors import BadInput
 
 GIVEN = ["queue=units", "image=registry/appliance:1", "region=us-east-1"]
 DIGEST = "0123456789abcdef"
@@ -80,29 +79,6 @@ def test_any_command_is_read_without_running_it(words: list[str]) -> None:
 
 def test_a_job_without_a_container_is_none_of_ours() -> None:
     assert batchjobs.outputs_of({"jobId": "1"}) == set()
-
-
-def test_a_leader_elsewhere_gets_the_words_that_mean_the_same_there() -> None:
-    words = ["launch", "dataset", "s3://b/ds", "--pipeline", "p", "--backend", "own.yml", "--work-dir", "/here",
-             "--profile=lab", "--output", "s3://b/out", "--limit", "3"]  # fmt: skip
-    assert batchjobs.words_elsewhere(words, "s3://b/out") == [
-        "launch", "dataset", "s3://b/ds", "--pipeline", "p", "--output", "s3://b/out", "--limit", "3",
-        "--backend", "/tmp/backend.yml",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("words", "output"),
-    [
-        (["launch", "dataset", "/data/ds"], "s3://b/out"),
-        (["launch", "dataset", "s3://b/ds"], "/data/out"),
-        (["launch", "dataset", "s3://b/ds", "--fs-license-file", "license.txt"], "s3://b/out"),
-        (["launch", "dataset", "s3://b/ds", "--parameters=p.yml"], "s3://b/out"),
-    ],
-)
-def test_what_a_leader_elsewhere_cannot_see_is_refused(words: list[str], output: str) -> None:
-    with pytest.raises(BadInput, match="cannot see it"):
-        batchjobs.words_elsewhere(words, output)
 
 
 def test_the_appliance_has_what_the_package_depends_on() -> None:
