@@ -1,14 +1,15 @@
 """--detach: start a launch where it goes on without this terminal."""
 
+import argparse
 import importlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from neurocwl import lease
 from neurocwl.backend import Backend
@@ -16,9 +17,17 @@ from neurocwl.errors import InfrastructureError
 from neurocwl.s3 import Access
 from neurocwl.storage import Location
 
+PATHS = ("FILE", "DIR", "DIRECTORY")  # how --help calls them
 PATIENCE = 60.0  # seconds for a launch to take its lease
 # What starts a launch elsewhere, by `leader` of the backend's profile; each has a function start(job) -> str.
-STARTERS: Mapping[str, str] = {"here": "neurocwl.detach"}
+STARTERS: Mapping[str, str] = {
+    "here": "neurocwl.detach",
+    "aws": "neurocwl.aws.leader",
+    "aws-batch": "neurocwl.aws.batchjobs",
+    "kubernetes": "neurocwl.kubernetes",
+}
+RUN = "NEUROCWL_RUN"  # the variable that tells a launch its run's id
+LEADER = "NEUROCWL_ON_LEADER"  # the variable by which a launch knows that it has been started elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,9 @@ class Job:
     output: Location
     access: Access
     work_dir: Path
+    paths: Mapping[str, bool] = field(default_factory=dict)  # from path_options
+    licence: Mapping[str, Any] | None = None  # a CWL File
+    keep_cluster: bool = False
 
 
 class Starter(Protocol):
@@ -50,6 +62,15 @@ def begin(job: Job) -> str:
 def without(words: Sequence[str], option: str) -> list[str]:
     """Words without an option that takes no value."""
     return [word for word in words if word != option]
+
+
+def path_options(parser: argparse.ArgumentParser) -> dict[str, bool]:
+    """The options whose values are paths of this machine; whether each takes several."""
+    return {
+        option: action.nargs == "+"
+        for option, action in parser._option_string_actions.items()
+        if action.metavar in PATHS or action.type is Path
+    }
 
 
 def start(job: Job) -> str:

@@ -95,6 +95,7 @@ def _on_record(
 ) -> Run:
     """Do a run's work with run.json telling how it stands, and at last how it ended; returns the run as it ended."""
     runs.write(output, run)
+    means.watch.begin(run, output, stop)
     try:
         work()
     except BaseException as error:
@@ -108,6 +109,7 @@ def _on_record(
             ended=runs.now(),
             message=stop.reason,
             images=_digests(request, means),
+            **means.watch.record(),
         )
         runs.write(output, ended)
         _write_crate(ended, output, say)
@@ -268,7 +270,7 @@ def _clear_rehearsal(output: Location, say: Callable[[str], None]) -> None:
 
 def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], output: Location) -> Run:
     return Run(
-        run=runs.new_id(),
+        run=means.run or runs.new_id(),
         neurocwl=__version__,
         status="running",
         started=runs.now(),
@@ -289,6 +291,7 @@ def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], o
         ],
         versions=provenance.versions(),
         backend=means.backend.name,
+        money=means.watch.record().get("money", {}),
     )
 
 

@@ -19,6 +19,7 @@ from neurocwl.runs import RUNS, Run
 from neurocwl.s3 import Access
 from neurocwl.stop import Stop
 from neurocwl.storage import Location
+from neurocwl.watch import Watch
 
 LOOK = 2.0  # seconds between two looks at the containers that run
 
@@ -41,6 +42,8 @@ class Means:
     keep_work: bool = False
     spot: bool = False  # on capacity that may be taken away
     always_stage_in: bool = False
+    run: str = ""  # the id that whoever started it elsewhere has told; else it gets its own
+    watch: Watch = field(default_factory=Watch)
 
     def stage_in(self, orders: Sequence[Order]) -> dict[str, bool] | None:
         """How a step of the workflow's own reads the dataset, where Toil's own reading does not do.
@@ -138,6 +141,8 @@ def run_group(
         stage_in=stage_in is not None,
         rehearsal=request.rehearsal,
         encrypt=means.access.encryption,
+        gated=means.watch.gated and not names.stage,
+        container=means.container,
     )
     text = cwlfile.as_json(document).encode()
     output.write(home + names.workflow(), text)
@@ -161,14 +166,17 @@ def run_group(
             place / "job-order.json",
             place,
             _environment(run, means),
-            means.backend.toil_options(group.capacity, container=means.container, digest=digest, run=run.run),
+            means.backend.toil_options(
+                group.capacity, container=means.container, digest=digest, run=run.run, folder=str(place)
+            ),
             job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
         )
         try:
-            code = _follow(leader, shard, run, output, shown, stop)
+            code = _follow(leader, shard, run, output, shown, stop, means.watch)
         finally:
             if leader.log.exists():
                 output.write(f"{home}leader-{name}.log", leader.log.read_bytes())
+        means.watch.idle()
         log = leader.log.read_text(errors="replace") if leader.log.exists() else ""
         messages = leader.messages.read_text(errors="replace") if leader.messages.exists() else ""
         ended = Ended(code, toil.given_up(log, messages), last_error(log) if code else "")
@@ -192,11 +200,21 @@ def _check(ended: Ended, shard: Sequence[Order], run: Run, output: Location) -> 
 
 
 def _follow(
-    leader: toil.Leader, shard: Sequence[Order], run: Run, output: Location, shown: Display, stop: Stop
+    leader: toil.Leader,
+    shard: Sequence[Order],
+    run: Run,
+    output: Location,
+    shown: Display,
+    stop: Stop,
+    watch: Watch,
 ) -> int:
     def ended(index: int) -> None:
         unit = shard[index].unit.name
-        shown.ended(unit, read_receipt(output, unit))
+        receipt = read_receipt(output, unit)
+        own = receipt if receipt and receipt.run == run.run else None
+        if own or not watch.kept_back(unit):
+            shown.ended(unit, receipt)
+            watch.ended(unit, own)
 
     now: list[str] = []
     told: list[str] = []
@@ -210,6 +228,7 @@ def _follow(
     def look() -> None:
         now[:] = containers.running_units(run.run)
         shown.running(list(now))
+        watch.look()
         if now != told:
             share()
 
@@ -225,13 +244,17 @@ def last_error(log: str) -> str:
 
 
 def _environment(run: Run, means: Means) -> dict[str, str]:
-    path = os.pathsep.join(
-        (str(containers.wrapper_folder()), str(toil.executable().parent), os.environ.get("PATH", ""))
+    own = means.backend.variables()
+    path = (
+        own.get("PATH"),  # of workers elsewhere, which are given this one
+        str(containers.wrapper_folder()),
+        str(toil.executable().parent),
+        os.environ.get("PATH"),
     )
     return {
         **means.access.environment(),
-        **means.backend.variables(),
+        **own,
         **containers.environment(run.run, run.output),
-        "PATH": path,
+        "PATH": os.pathsep.join(filter(None, path)),
         "PYTHONUNBUFFERED": "1",
     }

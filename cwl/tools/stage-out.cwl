@@ -20,6 +20,9 @@ requirements:
         basename: shortage.py
         contents: {$include: ../../toolwrappers/shortage.py}
       - class: File
+        basename: gate.py
+        contents: {$include: ../../toolwrappers/gate.py}
+      - class: File
         basename: worker_environment.py
         contents: {$include: ../../toolwrappers/worker_environment.py}
       - entryname: request.json
