@@ -56,7 +56,7 @@ def launch(
     for line in told:
         say(line)
     if plan.of(READY):
-        capacity.fitted(means.backend, asked)
+        capacity.fitted(means.backend, asked)  # refused before anything is written
     if plan.of(READY) and means.backend.here:
         installed.prepare(request.template, request.image, container=means.container, say=say)
     run = _run(plan, request, means, asked, output)
@@ -97,6 +97,7 @@ def _on_record(
 ) -> Run:
     """Do a run's work with run.json telling how it stands, and at last how it ended; returns the run as it ended."""
     runs.write(output, run)
+    means.watch.begin(run, output, stop)
     try:
         work()
     except BaseException as error:
@@ -110,6 +111,7 @@ def _on_record(
             ended=runs.now(),
             message=stop.reason,
             images=_digests(request, means),
+            **means.watch.record(),
         )
         runs.write(output, ended)
         _write_crate(ended, output, say)
@@ -290,6 +292,7 @@ def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], o
         ],
         versions=provenance.versions(),
         backend=means.backend.name,
+        money=means.watch.record().get("money", {}),
     )
 
 

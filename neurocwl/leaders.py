@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from neurocwl.runs import RUNS, Run
 from neurocwl.s3 import Access
 from neurocwl.stop import Stop
 from neurocwl.storage import Location
+from neurocwl.watch import Watch
 
 LOOK = 2.0  # seconds between two looks at the containers that run
 
@@ -41,6 +42,7 @@ class Means:
     keep_work: bool = False
     always_stage_in: bool = False
     run: str = ""  # the id that whoever started it elsewhere has told; else it gets its own
+    watch: Watch = field(default_factory=Watch)
 
     def stage_in(self, orders: Sequence[Order]) -> dict[str, bool] | None:
         """How a step of the workflow's own reads the dataset, where Toil's own reading does not do.
@@ -78,7 +80,7 @@ def run_shards(
     if not orders:
         return
     digest = backend.output_digest(run.output, os.environ)
-    where = capacity.fitted(means.backend, run.resources)
+    means = replace(means, backend=capacity.fitted(means.backend, run.resources))
     home, suffix = f"{RUNS}{run.run}/", f"-{stage}" if stage else ""
     image = request.image if request.image != request.template.image else None
     stage_in = means.stage_in(orders)
@@ -90,6 +92,8 @@ def run_shards(
         stage_in=stage_in is not None,
         rehearsal=request.rehearsal,
         encrypt=means.access.encryption,
+        gated=means.watch.gated and not stage,
+        container=means.container,
     )
     text = cwlfile.as_json(document).encode()
     output.write(f"{home}workflow{suffix}.cwl", text)
@@ -111,23 +115,18 @@ def run_shards(
                 place / "job-order.json",
                 place,
                 _environment(run, means),
-                where.toil_options(container=means.container, digest=digest, run=run.run, folder=str(place)),
+                means.backend.toil_options(
+                    container=means.container, digest=digest, run=run.run, folder=str(place)
+                ),
                 job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
             )
             try:
-                code = _follow(
-                    leader,
-                    shard,
-                    run,
-                    output,
-                    shown,
-                    stop,
-                    throttled(WATCH, lambda: capacity.watch(where, digest, run.run)),
-                )
+                code = _follow(leader, shard, run, output, shown, stop, means)
             finally:
-                capacity.clear(where, digest, run.run)
+                capacity.clear(means.backend, digest, run.run)
                 if leader.log.exists():
                     output.write(f"{home}leader-{name}.log", leader.log.read_bytes())
+            means.watch.idle()
             if code != 0 and not stop.is_set():
                 _explain(leader, shard, run, output, shown)
 
@@ -139,11 +138,18 @@ def _follow(
     output: Location,
     shown: Display,
     stop: Stop,
-    watch: Callable[[], None],
+    means: Means,
 ) -> int:
+    watch, digest = means.watch, backend.output_digest(run.output, os.environ)
+    hope = throttled(WATCH, lambda: capacity.watch(means.backend, digest, run.run))
+
     def ended(index: int) -> None:
         unit = shard[index].unit.name
-        shown.ended(unit, read_receipt(output, unit))
+        receipt = read_receipt(output, unit)
+        own = receipt if receipt and receipt.run == run.run else None
+        if own or not watch.kept_back(unit):
+            shown.ended(unit, receipt)
+            watch.ended(unit, own)
 
     now: list[str] = []
     told: list[str] = []
@@ -155,9 +161,10 @@ def _follow(
     share = throttled(SHARE, tell)
 
     def look() -> None:
-        watch()
         now[:] = containers.running_units(run.run)
         shown.running(list(now))
+        watch.look()
+        hope()
         if now != told:
             share()
 

@@ -21,7 +21,7 @@ class Run:
 
     run: str
     neurocwl: str
-    status: str  # running, finished, interrupted, cancelled, broken
+    status: str  # running, finished, interrupted, cancelled, over-budget, broken
     started: str  # ISO 8601
     ended: str | None
     host: str
@@ -41,6 +41,7 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)  # of the engines
     images: Mapping[str, str | None] = field(default_factory=dict)  # every image that was used -> its digest
     backend: str = "local"  # where its units ran
+    money: Mapping[str, Any] = field(default_factory=dict)  # max_cost, tariff, spent; nothing without a price
 
 
 def new_id() -> str:

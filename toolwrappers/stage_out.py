@@ -30,6 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gate
 import worker_environment
 from output_store import TRANSFERS, LostRace, Store, digest_of, open_store
 
@@ -78,6 +79,15 @@ def worst(codes: Any) -> int:
     if isinstance(codes, list):
         return next((code for code in map(worst, codes) if code != 0), 0)
     return 1 if codes is None else int(codes)
+
+
+def all_codes(codes: Any) -> Iterator[int | None]:
+    """Every exit code in lists of lists."""
+    if isinstance(codes, list):
+        for code in codes:
+            yield from all_codes(code)
+    else:
+        yield codes
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
@@ -197,13 +207,15 @@ class Attempt:
 
 
 def stage_out(request: dict[str, Any]) -> dict[str, Any]:
-    """Deliver and commit one unit; returns its receipt.
+    """Deliver and commit one unit; returns its receipt, or a note that is none when it was kept from starting.
 
     Raises LostRace when another attempt committed meanwhile, RuntimeError when bytes do not arrive.
     """
     context = request["context"]
     attempt = judged(request)
     store = open_store(request["output"], attempt.home, request["delivery"].get("encrypt"))
+    if kept_back(request, store):
+        return {"unit": context["unit"], "status": "not-started", "reason": attempt.reason, "manifest": []}
     before, tag = _receipt(store, attempt.home)
     staging = store.get(f"{attempt.home}/staging.json")
     interrupted = json.loads(staging[0]) if staging else {}
@@ -248,6 +260,15 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
     if store.tag(f"{attempt.home}/staging.json") == note_tag:
         store.delete([f"{attempt.home}/staging.json"])
     return receipt
+
+
+def kept_back(request: dict[str, Any], store: Store) -> bool:
+    """Whether gate.py let nothing of the unit start, which is no failure and leaves no receipt."""
+    codes = list(all_codes(request["exit_code"]))
+    if gate.KEPT_BACK not in codes or 0 in codes:
+        return False
+    run, unit = request["run"], request["context"]["unit"]
+    return gate.is_closed(store, run) and not gate.has_begun(store, run, unit)
 
 
 def judged(request: dict[str, Any]) -> Attempt:

@@ -116,8 +116,8 @@ def test_the_names_of_toils_jobs_begin_with_the_digest_and_are_short_enough() ->
 
 def test_spot_pods_are_preemptible_and_retried_without_end() -> None:
     options = backend.load("kubernetes", SET).toil_options(backend.SPOT)
-    assert {"--defaultPreemptible", "--enableUnlimitedPreemptibleRetries"} <= set(options)
-    assert "--defaultPreemptible" not in backend.load("kubernetes", SET).toil_options()
+    assert {"--defaultPreemptible=True", "--enableUnlimitedPreemptibleRetries=True"} <= set(options)
+    assert "--defaultPreemptible=True" not in backend.load("kubernetes", SET).toil_options()
 
 
 def test_without_a_cluster_one_message_says_what_to_set(
