@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from neurocwl import __version__, clustercli, moneyoptions
+from neurocwl import __version__, clustercli, moneyoptions, rounds
 from neurocwl.errors import BadInput, NeurocwlError
 
 EPILOG = """\
@@ -166,6 +166,8 @@ def _noun(nouns: "argparse._SubParsersAction[Parser]", verb: str, text: str, nam
     noun.set_defaults(action=verb, noun=name, parser=noun)
     _dataset_options(noun, name)
     _s3_options(noun)
+    if verb != "job-order":
+        _rounds_options(noun, launch=verb == "launch")
     if verb == "launch":
         _launch_options(noun)
         moneyoptions.add_prices(noun, plan=False)
@@ -300,7 +302,7 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="UNIT=FAULT",
-        help="in a rehearsal: fail, crash-late, missing-report, oom or hang",
+        help="in a rehearsal: fail, crash-late, missing-report, oom, oom-below=MIB, disk-full, hang or linger",
     )
     group.add_argument(
         "--encrypt", choices=("AES256",), help="have S3 encrypt what is delivered, with keys of its own"
@@ -310,6 +312,9 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
         "--detach",
         action="store_true",
         help="start the launch where it goes on without this terminal, and return; status OUT tells how it is",
+    )
+    group.add_argument(
+        "--keep-cluster", action="store_true", help="leave the cluster as it is when the launch has ended"
     )
     group.add_argument(
         "--no-container",
@@ -327,6 +332,24 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
     )
 
 
+def _rounds_options(noun: argparse.ArgumentParser, *, launch: bool) -> None:
+    group = noun.add_argument_group("units that run out of memory or disk are run again with more")
+    group.add_argument(
+        "--max-memory-mib", type=int, metavar="MIB", help="up to this [4 times what they ask for at first]"
+    )
+    group.add_argument(
+        "--max-disk-mib", type=int, metavar="MIB", help="up to this, scratch and outputs [as above]"
+    )
+    if launch:
+        group.add_argument(
+            "--spot-losses",
+            type=int,
+            default=rounds.SPOT_LOSSES,
+            metavar="N",
+            help=f"a unit that lost its node N times runs on capacity that stays [{rounds.SPOT_LOSSES}]",
+        )
+
+
 def _backend_options(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("where units run")
     group.add_argument(
@@ -340,6 +363,11 @@ def _backend_options(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="what the backend's profile asks for",
+    )
+    group.add_argument(
+        "--cluster",
+        metavar="NAME",
+        help="a cluster that neurocwl cluster create has made; settings are taken from it",
     )
 
 

@@ -7,13 +7,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[Any]
 
+# Options that stand for settings of a profile: --key-pair K is --backend-setting key_pair=K.
+SETTINGS = (
+    ("--key-pair", "NAME", "an EC2 key pair of yours, whose private key ssh knows"),
+    ("--node-types", "A,B:BID", "at most one type on demand (A) and one as spot (B:0.30 or B:spot)"),
+    ("--max-nodes", "N", "the most workers of each kind"),
+    ("--node-disk", "GIB", "the disk of a worker: plan --prices names it"),
+    ("--zone", "ZONE", "the leader's zone"),
+    ("--subnet", "SUBNET", "the leader's subnet; workers go to those that are like it"),
+    ("--leader-type", "TYPE", "the leader's instance type"),
+    ("--leader-disk", "GIB", "the leader's disk"),
+    ("--image", "IMAGE", "the image that leader and workers run in"),
+    ("--instance-profile", "ARN", "an instance profile of yours for all nodes"),
+)
+
 
 def add(commands: "Verbs") -> None:
     """Add `cluster` and its verbs."""
     text = "machines in a cloud for launches: make them, look at them, end them"
     command = commands.add_parser("cluster", help=text, description=text, allow_abbrev=False)
     verbs = command.add_subparsers(metavar="VERB", required=True)
+    _create(verbs)
     _status(verbs)
+    _allow(verbs)
+    _lead(verbs)
+    _destroy(verbs)
 
 
 def verb(verbs: "Verbs", name: str, text: str, *, named: bool = True) -> argparse.ArgumentParser:
@@ -34,6 +52,92 @@ def verb(verbs: "Verbs", name: str, text: str, *, named: bool = True) -> argpars
     return command
 
 
+def _backend(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--backend", metavar="B|FILE.yml", default="aws", help="a profile that clusters are made by [aws]"
+    )
+
+
+def _create(verbs: "Verbs") -> None:
+    text = "make a cluster for launches, or change its stack: neurocwl launch ... --backend B --cluster NAME"
+    command = verb(verbs, "create", text)
+    _backend(command)
+    command.add_argument(
+        "--backend-setting",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any setting of the profile; the options below are the most used",
+    )
+    group = command.add_argument_group("a cluster that Toil makes (defaults: the profile's)")
+    for option, metavar, words in SETTINGS:
+        group.add_argument(option, metavar=metavar, help=words)
+    _sources(group)
+    group.add_argument(
+        "--private", action="store_true", help="nodes without public addresses; ssh reaches private ones"
+    )
+    group = command.add_argument_group("a cluster that CloudFormation makes")
+    group.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameters of provisioning/cloudformation/*.yml, e.g. DiskGib=400 BudgetDollars=200; those not given stay",
+    )
+    group.add_argument(
+        "--from-plan",
+        type=Path,
+        metavar="FILE.json",
+        help="node types and disk from what neurocwl plan --prices --json printed",
+    )
+    group.add_argument(
+        "--read", nargs="+", default=[], metavar="s3://BUCKET/PREFIX", help="what launches may read"
+    )
+    group.add_argument(
+        "--write", nargs="+", default=[], metavar="s3://BUCKET/PREFIX", help="what launches may write as well"
+    )
+    group.add_argument(
+        "--trigger",
+        nargs="+",
+        default=[],
+        metavar="PIPELINE",
+        help="runs of these start themselves when a marker is uploaded beside a dataset",
+    )
+    group.add_argument("--yes", action="store_true", help="do not ask")
+    group.add_argument("--dry-run", action="store_true", help="show what would change, and stop")
+
+
+def _allow(verbs: "Verbs") -> None:
+    command = verb(verbs, "allow", "let ssh in from where you are now, and from nowhere else")
+    _sources(command)
+
+
+def _lead(verbs: "Verbs") -> None:
+    text = "on the leader: carry out a launch that was brought there, then end the cluster; no command for people"
+    command = verb(verbs, "lead", text, named=False)
+    command.add_argument("file", type=Path, metavar="FILE", help="what launch --detach has put there")
+
+
+def _sources(command: Any) -> None:
+    command.add_argument(
+        "--ssh-from",
+        nargs="+",
+        default=[],
+        metavar="CIDR",
+        help="from where ssh reaches the leader [the address that this machine has on the Internet]",
+    )
+
+
+def _destroy(verbs: "Verbs") -> None:
+    command = verb(
+        verbs, "destroy", "delete a cluster and the job stores of its runs; what is deleted is shown first"
+    )
+    _backend(command)
+    command.add_argument("--delete-data", action="store_true", help="its bucket of data and results as well")
+    command.add_argument("--yes", action="store_true", help="do not ask")
+
+
 def _status(verbs: "Verbs") -> None:
     command = verb(verbs, "status", "the nodes of a cluster, since when, and what they cost per hour")
+    _backend(command)
     command.add_argument("--json", action="store_true", help="as JSON: a stable, documented form")

@@ -2,16 +2,133 @@
 
 import argparse
 import json
+import sys
 
-from neurocwl.aws import cluster
+from neurocwl import backend, clustercli, prices, stackcommands
+from neurocwl.aws import cluster, create, harden, lead, leader, nodetypes, session, toilcluster
+from neurocwl.backend import Backend
+from neurocwl.errors import BadInput
 from neurocwl.prepare import access
 from neurocwl.show import cluster as show_cluster
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Dispatch to a verb; returns the exit code."""
-    verbs = {"status": _status}
-    return verbs[arguments.verb](arguments)
+    verbs = {"allow": _allow, "lead": _lead}
+    if arguments.verb in verbs:
+        return verbs[arguments.verb](arguments)
+    kinds = {
+        ("create", "toil"): _create,
+        ("status", "toil"): _status,
+        ("create", "cloudformation"): stackcommands.create,
+        ("status", "cloudformation"): stackcommands.status,
+        ("destroy", "cloudformation"): stackcommands.destroy,
+    }
+    kind = backend.maker(arguments.backend)
+    if kind is None:
+        raise BadInput(
+            f"--backend {arguments.backend}: its machines are made by somebody else; launch with it at once"
+        )
+    return kinds[arguments.verb, kind](arguments)
+
+
+def _profile(arguments: argparse.Namespace) -> Backend:
+    """The profile with the options that stand for its settings."""
+    names = [option.removeprefix("--").replace("-", "_") for option, _, _ in clustercli.SETTINGS]
+    given = [f"{name}={getattr(arguments, name)}" for name in names if getattr(arguments, name) is not None]
+    return backend.load(
+        arguments.backend,
+        [*arguments.backend_setting, *given],
+        {"region": session.region_of(access(arguments))},
+    )
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    where = _profile(arguments)
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    ours, values = access(arguments), where.values
+    for name in ("key_pair", "image", "node_types"):
+        if not values.get(name):
+            fix = f"--{name.replace('_', '-')}"
+            raise BadInput(f"cluster create needs {fix}: {where.settings[name].doc}")
+    if arguments.private and where.batch_system == toilcluster.MESOS:
+        raise BadInput(
+            f"--private: Toil's scaling by Mesos needs public addresses (--backend {where.name}); use --backend aws"
+        )
+    known = prices.snapshot(values["region"])
+    kinds = nodetypes.parse(values["node_types"], known)
+    sources = _allowed(arguments, where)
+    types = [values["leader_type"], *(name for kind in kinds for name in kind.types)]
+    what = f"cluster {arguments.name}"
+    with session.explained(what):
+        ec2 = session.client(ours, "ec2")
+        place = create.place(ec2, values.get("zone"), values.get("subnet"), types, private=arguments.private)
+    spec = toilcluster.Spec(
+        name=arguments.name,
+        backend=where.name,
+        type=where.batch_system,
+        zone=place.zone,
+        key_pair=values["key_pair"],
+        appliance=values["image"],
+        leader_type=values["leader_type"],
+        leader_disk_gib=_number("--leader-disk", values["leader_disk"]),
+        kinds=kinds,
+        node_disk_gib=_number("--node-disk", values["node_disk"]),
+        max_nodes=_number("--max-nodes", values["max_nodes"]),
+        subnet=place.subnet,
+        instance_profile=values.get("instance_profile"),
+    )
+    price = known.on_demand.get(spec.leader_type)
+    most = sum(nodetypes.dollars(kind, known) for kind in kinds) * spec.max_nodes
+    say(
+        f"{what}: a leader {spec.leader_type} in {spec.zone}, {f'${price:.3f}' if price else 'of unknown price'} "
+        f"per hour, and up to {spec.max_nodes} of {' and '.join(map(str, kinds))}, at most ${most:.2f} per hour"
+    )
+    made = create.create(spec, place, sources, ours, say)
+    leader.begin_watch(made, values["idle"], values["max_age"])
+    show_cluster(made)
+    print(f"  neurocwl launch ... --backend {where.name} --cluster {spec.name}")
+    return 0
+
+
+def _number(option: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise BadInput(f"{option} {text}: must be a whole number") from None
+
+
+def _allowed(arguments: argparse.Namespace, where: Backend) -> list[str]:
+    """From where ssh is let in: as the user says, else this machine's own address."""
+    if arguments.ssh_from:
+        return [harden.network(text) for text in arguments.ssh_from]
+    if getattr(arguments, "private", False):
+        raise BadInput("--private needs --ssh-from: the block of your network's private addresses")
+    return [harden.own_address(where.values["address_service"])]
+
+
+def _allow(arguments: argparse.Namespace) -> int:
+    ours = access(arguments)
+    found = cluster.existing(arguments.name, ours)
+    assert found.leader is not None
+    made_by = found.leader.tags.get(cluster.BACKEND_TAG, "")
+    profile = made_by if made_by in backend.names() else "aws"  # a lab's own file is elsewhere
+    where = backend.load(profile, (), {"region": found.region})
+    sources = _allowed(arguments, where)
+    with session.explained(f"cluster {found.name}"):
+        ec2 = session.client(ours, "ec2", found.region)
+        filters = [{"Name": f"tag:{cluster.TAG}", "Values": [found.name]}]
+        for group in ec2.describe_security_groups(Filters=filters)["SecurityGroups"]:
+            harden.admit(ec2, group["GroupId"], sources)
+    print(f"cluster {found.name}: ssh is let in from {', '.join(sources)} alone")
+    return 0
+
+
+def _lead(arguments: argparse.Namespace) -> int:
+    return lead.carry_out(arguments.file)
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from neurocwl import backend, lease, plan, runs, show, status, superseded, template
+from neurocwl import backend, clusters, lease, plan, runs, show, status, superseded, template
 from neurocwl.backend import Backend
 from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.plan import Plan
@@ -138,11 +138,22 @@ def _launch(arguments: argparse.Namespace) -> int:
         work_dir=_work_dir(arguments.work_dir),
         command=["neurocwl", *arguments.words],
         backend=where,
+        run=os.environ.get(detach.RUN, ""),
         keep_work=arguments.keep_work_dir,
+        spot=arguments.spot,
     )
-    if arguments.detach:
+    if arguments.detach or (where.cluster == "toil" and not os.environ.get(detach.LEADER)):
         words = detach.without(arguments.words, "--detach")
-        job = detach.Job(where, words, output, prepared.access, means.work_dir)
+        job = detach.Job(
+            where,
+            words,
+            output,
+            prepared.access,
+            means.work_dir,
+            detach.path_options(arguments.parser),
+            file,
+            arguments.keep_cluster,
+        )
         print(detach.begin(job))
         print(f"  neurocwl status {output.url}")
         return 0
@@ -171,12 +182,12 @@ def _launch(arguments: argparse.Namespace) -> int:
 
 def _backend(arguments: argparse.Namespace) -> Backend:
     """Where units run, by --backend, else the environment, else here."""
+    name = arguments.backend or os.environ.get("NEUROCWL_BACKEND") or "local"
     region = arguments.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    return backend.load(
-        arguments.backend or os.environ.get("NEUROCWL_BACKEND") or "local",
-        arguments.backend_setting,
-        {"region": region} if region else {},
-    )
+    known = {"region": region} if region else {}
+    if arguments.cluster:
+        known |= clusters.settings_of(arguments.cluster, name, access(arguments))
+    return clusters.with_node(backend.load(name, arguments.backend_setting, known))
 
 
 def _work_dir(given: Path | None) -> Path:

@@ -1,26 +1,33 @@
 """--detach: start a launch where it goes on without this terminal."""
 
+import argparse
 import importlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from neurocwl import lease
 from neurocwl.backend import Backend
-from neurocwl.errors import BadInput, InfrastructureError
+from neurocwl.errors import InfrastructureError
 from neurocwl.s3 import Access
 from neurocwl.storage import Location
 
+PATHS = ("FILE", "DIR", "DIRECTORY")  # how --help calls them
 PATIENCE = 60.0  # seconds for a launch to take its lease
 # What starts a launch elsewhere, by `leader` of the backend's profile; each has a function start(job) -> str.
-STARTERS: Mapping[str, str] = {"here": "neurocwl.detach", "kubernetes": "neurocwl.kubernetes"}
-# Options that name a file or folder, which a leader elsewhere cannot see.
-OF_FILES = ("--fs-license-file", "--parameters", "--pipeline-dir", "--bids-filter-file", "--credentials")
+STARTERS: Mapping[str, str] = {
+    "here": "neurocwl.detach",
+    "aws": "neurocwl.aws.leader",
+    "aws-batch": "neurocwl.aws.batchjobs",
+    "kubernetes": "neurocwl.kubernetes",
+}
+RUN = "NEUROCWL_RUN"  # the variable that tells a launch its run's id
+LEADER = "NEUROCWL_ON_LEADER"  # the variable by which a launch knows that it has been started elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,9 @@ class Job:
     output: Location
     access: Access
     work_dir: Path
+    paths: Mapping[str, bool] = field(default_factory=dict)  # from path_options
+    licence: Mapping[str, Any] | None = None  # a CWL File
+    keep_cluster: bool = False
 
 
 class Starter(Protocol):
@@ -54,19 +64,13 @@ def without(words: Sequence[str], option: str) -> list[str]:
     return [word for word in words if word != option]
 
 
-def refuse_local_files(words: Sequence[str], who: str) -> None:
-    """Refuse a launch that names files of this machine, when it is to run on another.
-
-    Raises BadInput.
-    """
-    for index, word in enumerate(words):
-        option, equals, value = word.partition("=")
-        given = value if equals else next(iter(words[index + 1 :]), "")
-        if option == "--backend" and not given.endswith((".yml", ".yaml")):
-            continue
-        if option in (*OF_FILES, "--backend") and not given.startswith("s3://"):
-            fix = "give an s3:// URL" if option == "--fs-license-file" else "put it into the leader's image"
-            raise BadInput(f"{option} {given}: {who} cannot see a file of this machine; {fix}")
+def path_options(parser: argparse.ArgumentParser) -> dict[str, bool]:
+    """The options whose values are paths of this machine; whether each takes several."""
+    return {
+        option: action.nargs == "+"
+        for option, action in parser._option_string_actions.items()
+        if action.metavar in PATHS or action.type is Path
+    }
 
 
 def start(job: Job) -> str:

@@ -143,6 +143,8 @@ def status(found: "Status", *, stream: TextIO) -> None:
     run = found.run
     state = found.as_dict()["state"]
     rehearsal = " REHEARSAL: these are no results." if run.rehearsal else ""
+    if found.lost:
+        print(f"lost nodes: {found.lost} attempt{'s' * (found.lost > 1)} ended with one", file=stream)
     print(
         f"{run.pipeline}: {summary(found.counts)}. Run {run.run}: {state}.{rehearsal} {run.message}".rstrip(),
         file=stream,

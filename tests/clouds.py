@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,25 +32,61 @@ def variables(url: str) -> dict[str, str]:
 @contextmanager
 def moto_server() -> Iterator[str]:
     """moto's server while the body runs; yields its address. An account with the default network and nothing else."""
+    port = free_port()
+    command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", port]
+    with serving(command, port, "moto-api/") as url:
+        yield url
+
+
+@contextmanager
+def cloudformation_server() -> Iterator[str]:
+    """moto as a stand-in of CloudFormation with Batch (cloudformation_emulator.py); yields its address."""
+    port = free_port()
+    command = [sys.executable, str(Path(__file__).parent / "cloudformation_emulator.py"), port]
+    with serving(command, port, "moto-api/") as url:
+        yield url
+
+
+@contextmanager
+def ministack_server() -> Iterator[str]:
+    """ministack with all its services: runs Lambda functions, delivers events of S3. Knows no Batch in CloudFormation."""
+    port = free_port()
+    command = [str(Path(sys.executable).parent / "ministack")]
+    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": port, "LAMBDA_EXECUTOR": "local"}
+    with serving(command, port, "_ministack/health", own) as url:
+        yield url
+
+
+def free_port() -> str:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return str(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(
+    command: Sequence[str], port: str, health: str, own: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """A server of our own while the body runs; yields its address."""
     url = f"http://127.0.0.1:{port}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    with tempfile.TemporaryFile() as log:
+    moto = {"MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "MOTO_EC2_LOAD_DEFAULT_AMIS": "true"}
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
         server = subprocess.Popen(
-            [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**kept, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "MOTO_EC2_LOAD_DEFAULT_AMIS": "true"},
+            env={**kept, **moto, **variables(url), **(own or {})},
+            cwd=folder,
             start_new_session=True,
         )
         try:
             end = time.monotonic() + PATIENCE
             while True:
                 try:
-                    with urllib.request.urlopen(f"{url}/moto-api/", timeout=5):
+                    with urllib.request.urlopen(f"{url}/{health}", timeout=5):
                         break
                 except OSError:
                     if server.poll() is not None or time.monotonic() > end:

@@ -7,17 +7,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from neurocwl import prices
-from neurocwl.aws import session
+from neurocwl.aws import nodetypes, session
+from neurocwl.backend import Node
 from neurocwl.errors import BadInput
 from neurocwl.s3 import Access
 
 TAG = "neurocwl:cluster"
+BACKEND_TAG, NODES_TAG = "neurocwl:backend", "neurocwl:node-types"
+MOST_TAG, DISK_TAG = "neurocwl:max-nodes", "neurocwl:node-disk-gib"
+APPLIANCE_TAG = "neurocwl:appliance"
 ROLE_TAG = "ToilNodeType"  # leader or worker; Toil's own
 ALIVE = ("pending", "running", "stopping", "stopped")
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class Instance:
     """An instance of a cluster."""
 
     id: str
@@ -37,12 +41,12 @@ class Cluster:
 
     name: str
     region: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[Instance, ...]
     usd_per_hour: Mapping[str, float]  # of each node id whose price is known
     prices_of: str  # ISO 8601: the date of the prices
 
     @property
-    def leader(self) -> Node | None:
+    def leader(self) -> Instance | None:
         """The node that runs the launches; None while it does not exist."""
         return next((node for node in self.nodes if node.role == "leader"), None)
 
@@ -118,11 +122,38 @@ def existing(name: str, access: Access) -> Cluster:
     return found
 
 
-def _node(instance: Mapping[str, Any]) -> Node:
+def settings_of(name: str, access: Access) -> dict[str, str]:
+    """The settings of the profile that a cluster was made with, by its leader's tags.
+
+    Raises BadInput when there is no such cluster.
+    """
+    found = existing(name, access)
+    assert found.leader is not None
+    tags = found.leader.tags
+    kinds = tags.get(NODES_TAG, "").split()
+    return {
+        "cluster": name,
+        "region": found.region,
+        "node_types": ",".join(kinds),
+        "only_spot": "True" if all(":" in kind for kind in kinds) else "",
+        "max_nodes": ",".join(tags.get(MOST_TAG, "1") for _ in kinds),
+        "node_disk": tags.get(DISK_TAG, ""),
+        "image": tags.get(APPLIANCE_TAG, ""),
+    }
+
+
+def node_of(settings: Mapping[str, str]) -> Node:
+    """The largest node that a cluster with these settings starts."""
+    known = prices.snapshot(settings["region"])
+    kinds = nodetypes.parse(settings["node_types"], known)
+    return nodetypes.largest(kinds, known, int(settings["node_disk"]))
+
+
+def _node(instance: Mapping[str, Any]) -> Instance:
     tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
     launched = instance["LaunchTime"]
     assert isinstance(launched, datetime)
-    return Node(
+    return Instance(
         id=instance["InstanceId"],
         role=tags.get(ROLE_TAG, "worker"),
         type=instance["InstanceType"],
@@ -135,7 +166,7 @@ def _node(instance: Mapping[str, Any]) -> Node:
     )
 
 
-def _priced(nodes: Iterable[Node], region: str) -> tuple[dict[str, float], str]:
+def _priced(nodes: Iterable[Instance], region: str) -> tuple[dict[str, float], str]:
     """Dollars per hour by node id, and the date of the prices. A stopped node costs its volume alone."""
     try:
         known = prices.snapshot(region)
