@@ -27,7 +27,7 @@ _CONTAINER: Mapping[str, Sequence[str]] = {
     "podman": ("--podman", "--strict-memory-limit"),
     "none": ("--no-container",),
 }
-OF_THE_RUN = ("digest", "run")  # stand in options, besides settings
+OF_THE_RUN = ("digest", "run", "folder")  # stand in options, besides settings
 ON_DEMAND, SPOT = "on_demand", "spot"
 
 
@@ -81,18 +81,25 @@ class Backend:
         return f"aws:{self.values['region']}:{name}" if self.job_store == "s3" else str(folder / "jobstore")
 
     def toil_options(
-        self, capacity: str = ON_DEMAND, *, container: bool = True, digest: str = "", run: str = ""
+        self,
+        capacity: str = ON_DEMAND,
+        *,
+        container: bool = True,
+        digest: str = "",
+        run: str = "",
+        folder: str = "",
     ) -> list[str]:
         """Toil's options, but for the job store; those that name something without a value are left out.
 
-        digest: of the output (output_digest); run: the run's id. They are {digest} and {run} in a profile.
+        digest: of the output (output_digest); run: the run's id; folder: the leader's. They are {digest}, {run} and
+        {folder} in a profile.
         """
         chosen = (*self.options, *(self.spot if capacity == SPOT else self.on_demand))
         return [
             f"--batchSystem={self.batch_system}",
             *_CONTAINER[self.container if container else "none"],
             *(f"--setEnv={name}" for name in self.pass_on if {**os.environ, **self.variables()}.get(name)),
-            *self.filled(chosen, {"digest": digest, "run": run}),
+            *self.filled(chosen, {"digest": digest, "run": run, "folder": folder}),
         ]
 
     def filled(self, texts: Iterable[str], known: Mapping[str, str] | None = None) -> list[str]:
@@ -173,10 +180,9 @@ def maker(name: str) -> str | None:
     return None if found is None else str(found)
 
 
-def cluster_kind(name: str) -> str | None:
-    """What makes the machines of a backend, without its settings; raises BadInput as load does."""
-    kind: str | None = _valid(_find(name)).get("cluster")
-    return kind
+def as_text(found: Backend) -> str:
+    """A profile with its settings, whole: the text of a file that means the same on another machine."""
+    return json.dumps({**_whole(found.file), "set": dict(found.values)})
 
 
 def _find(name: str) -> Path:

@@ -22,6 +22,11 @@ LEFT_OUT: Mapping[str, bool] = {
     "--keep-work-dir": False,
     "--keep-cluster": False,
 }
+PROFILE = "NEUROCWL_PROFILE"  # the variable that carries the backend's profile where no file can go along
+# What a leader that gets no file runs: the profile becomes a file there, the words of the launch stay words.
+COMMAND = ("sh", "-c", f'printf %s "${PROFILE}" >/tmp/backend.yml && exec neurocwl "$@"', "neurocwl")
+FILES = ("--fs-license-file", "--parameters", "--pipeline-dir", "--bids-filter-file", "--credentials")
+OF_HERE = ("--work-dir", "--profile")  # a leader has the work folder of its image, and the keys of its role
 PLACES = ("--output", "--after", "--require-preflight")  # what the other machine must reach
 
 
@@ -93,6 +98,37 @@ def carried(
         local = unquote(urlsplit(place).path) if place.startswith("file://") else place
         left += ["--fs-license-file", put(local)]
     return Carried(tuple(left), files)
+
+
+def without_files(
+    words: Sequence[str], output: str, who: str, licence: Mapping[str, Any] | None
+) -> list[str]:
+    """The words of a launch (launch dataset DATASET ...) for a leader that gets no file of this machine.
+
+    licence: a CWL File, by whichever way it was found; None when the leader has its own, or needs none.
+    Raises BadInput for files and folders of this machine among them.
+    """
+    found: list[str] = []
+    pending = iter(words)
+    for word in pending:
+        option, equals, value = word.partition("=")
+        if option in (*OF_HERE, *FILES, "--backend"):
+            value = value if equals else next(pending, "")
+            if option in FILES and option != "--fs-license-file":
+                raise BadInput(f"{option} {value}: {who} cannot see it; leave out --detach")
+        else:
+            found.append(word)
+    for place in (*found[2:3], output):
+        if not place.startswith(("s3://", "-")):
+            raise BadInput(f"{place}: {who} cannot see it; put it into a bucket, or leave out --detach")
+    if licence:
+        place = str(licence["location"])
+        if not place.startswith("s3://"):
+            raise BadInput(
+                f"the FreeSurfer licence: {who} cannot see {place}; give --fs-license-file s3://..."
+            )
+        found += ["--fs-license-file", place]
+    return [*found, "--backend", "/tmp/backend.yml"]
 
 
 def _options(words: Sequence[str], paths: Mapping[str, bool]) -> Iterator[tuple[str, list[str], bool]]:

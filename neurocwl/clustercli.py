@@ -71,26 +71,31 @@ def _create(verbs: "Verbs") -> None:
         metavar="KEY=VALUE",
         help="any setting of the profile; the options below are the most used",
     )
+    command.add_argument(
+        "--from-plan",
+        type=Path,
+        metavar="FILE.json",
+        help="node types and disk from what neurocwl plan --prices --json printed",
+    )
     group = command.add_argument_group("a cluster that Toil makes (defaults: the profile's)")
     for option, metavar, words in SETTINGS:
         group.add_argument(option, metavar=metavar, help=words)
     _sources(group)
     group.add_argument(
+        "--tag", nargs="+", default=[], metavar="KEY=VALUE", help="tags of your own on all that it is made of"
+    )
+    group.add_argument(
         "--private", action="store_true", help="nodes without public addresses; ssh reaches private ones"
     )
-    group = command.add_argument_group("a cluster that CloudFormation makes")
+    group = command.add_argument_group(
+        "a cluster that CloudFormation makes (--image, --node-types, --node-disk as well)"
+    )
     group.add_argument(
         "--set",
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
         help="parameters of provisioning/cloudformation/*.yml, e.g. DiskGib=400 BudgetDollars=200; those not given stay",
-    )
-    group.add_argument(
-        "--from-plan",
-        type=Path,
-        metavar="FILE.json",
-        help="node types and disk from what neurocwl plan --prices --json printed",
     )
     group.add_argument(
         "--read", nargs="+", default=[], metavar="s3://BUCKET/PREFIX", help="what launches may read"

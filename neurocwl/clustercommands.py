@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("status", "cloudformation"): stackcommands.status,
         ("destroy", "cloudformation"): stackcommands.destroy,
     }
-    kind = backend.cluster_kind(arguments.backend)
+    kind = backend.maker(arguments.backend)
     if kind is None:
         raise BadInput(
             f"--backend {arguments.backend}: its machines are made by somebody else; launch with it at once"
@@ -52,10 +52,11 @@ def _profile(arguments: argparse.Namespace) -> Backend:
     """The profile with the options that stand for its settings."""
     names = [option.removeprefix("--").replace("-", "_") for option, _, _ in clustercli.SETTINGS]
     given = [f"{name}={getattr(arguments, name)}" for name in names if getattr(arguments, name) is not None]
+    planned = nodetypes.from_plan(arguments.from_plan) if arguments.from_plan else {}
     return backend.load(
         arguments.backend,
         [*arguments.backend_setting, *given],
-        {"region": session.region_of(access(arguments))},
+        {"region": session.region_of(access(arguments)), **planned},
     )
 
 
@@ -96,6 +97,7 @@ def _create(arguments: argparse.Namespace) -> int:
         max_nodes=_number("--max-nodes", values["max_nodes"]),
         subnet=place.subnet,
         instance_profile=values.get("instance_profile"),
+        own_tags=toilcluster.tags(arguments.tag),
     )
     price = known.on_demand.get(spec.leader_type)
     most = sum(nodetypes.dollars(kind, known) for kind in kinds) * spec.max_nodes

@@ -11,11 +11,10 @@ from neurocwl.errors import BadInput
 from neurocwl.s3 import Access
 
 # By `cluster` of a backend's profile; each has a function settings_of.
-MAKERS: Mapping[str, str] = {"toil": "neurocwl.aws.cluster"}
-
+MAKERS: Mapping[str, str] = {"toil": "neurocwl.aws.cluster", "cloudformation": "neurocwl.aws.batchstack"}
 
 # Those that know what their nodes are like; each has a function node_of.
-NODES: Mapping[str, str] = {"toil": "neurocwl.aws.cluster"}
+NODES: Mapping[str, str] = {"toil": "neurocwl.aws.cluster", "cloudformation": "neurocwl.aws.batchstack"}
 
 
 class Maker(Protocol):

@@ -17,7 +17,14 @@ def labels(run: str, output: str) -> dict[str, str]:
 def environment(run: str, output: str) -> dict[str, str]:
     """What the docker wrapper (toolwrappers/bin/docker) needs to know."""
     words = " ".join(f"{key}={value}" for key, value in labels(run, output).items())
-    return {"NEUROCWL_DOCKER": shutil.which("docker") or "docker", "NEUROCWL_LABELS": words}
+    return {"NEUROCWL_DOCKER": _client() or "docker", "NEUROCWL_LABELS": words}
+
+
+def _client() -> str | None:
+    """The real client: in the appliance the wrapper stands before it already."""
+    own = wrapper_folder().resolve()
+    folders = [one for one in os.environ.get("PATH", "").split(os.pathsep) if Path(one).resolve() != own]
+    return shutil.which("docker", path=os.pathsep.join(folders))
 
 
 def wrapper_folder() -> Path:

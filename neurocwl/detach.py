@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 from neurocwl import lease
 from neurocwl.backend import Backend
-from neurocwl.errors import BadInput, InfrastructureError
+from neurocwl.errors import InfrastructureError
 from neurocwl.s3 import Access
 from neurocwl.storage import Location
 
@@ -23,11 +23,12 @@ PATIENCE = 60.0  # seconds for a launch to take its lease
 STARTERS: Mapping[str, str] = {
     "here": "neurocwl.detach",
     "aws": "neurocwl.aws.leader",
+    "aws-batch": "neurocwl.aws.batchjobs",
     "kubernetes": "neurocwl.kubernetes",
+    "slurm": "neurocwl.slurmbackend",
 }
+RUN = "NEUROCWL_RUN"  # the variable that tells a launch its run's id
 LEADER = "NEUROCWL_ON_LEADER"  # the variable by which a launch knows that it has been started elsewhere
-# Options that name a file or folder, which a leader elsewhere cannot see.
-OF_FILES = ("--fs-license-file", "--parameters", "--pipeline-dir", "--bids-filter-file", "--credentials")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +72,6 @@ def path_options(parser: argparse.ArgumentParser) -> dict[str, bool]:
         for option, action in parser._option_string_actions.items()
         if action.metavar in PATHS or action.type is Path
     }
-
-
-def refuse_local_files(words: Sequence[str], who: str) -> None:
-    """Refuse a launch that names files of this machine, when it is to run on another.
-
-    Raises BadInput.
-    """
-    for index, word in enumerate(words):
-        option, equals, value = word.partition("=")
-        given = value if equals else next(iter(words[index + 1 :]), "")
-        if option == "--backend" and not given.endswith((".yml", ".yaml")):
-            continue
-        if option in (*OF_FILES, "--backend") and not given.startswith("s3://"):
-            fix = "give an s3:// URL" if option == "--fs-license-file" else "put it into the leader's image"
-            raise BadInput(f"{option} {given}: {who} cannot see a file of this machine; {fix}")
 
 
 def start(job: Job) -> str:

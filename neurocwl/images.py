@@ -7,6 +7,7 @@ localhost/neurocwl/NAME:0.1.0, which no registry can serve, so it is built where
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from neurocwl import assets
+from neurocwl import assets, package
 from neurocwl.errors import BadInput, InfrastructureError
 
 PREFIX = "localhost/neurocwl/"
@@ -68,7 +69,8 @@ def reference(name_or_reference: str) -> str:
 
     Raises BadInput for a name that has no Dockerfile here.
     """
-    return f"{PREFIX}{_name(name_or_reference)}:{TAG}"
+    name = _name(name_or_reference)
+    return f"{PREFIX}{name}:{_tag(name)}"
 
 
 def ensure(name_or_reference: str, *, say: Say = _say) -> str:
@@ -92,13 +94,15 @@ def ensure(name_or_reference: str, *, say: Say = _say) -> str:
     name = _name(name_or_reference)
     wanted = reference(name)
     context = assets.path("provisioning") / "images" / name
+    if (own := _own_base(context)) is not None:
+        ensure(own, say=say)
     digest = context_digest(context)
     if _label(wanted) == digest:
         return wanted
     with _one_at_a_time():
         if _label(wanted) != digest:
             say(f"Building {wanted} from {context}/Dockerfile (once; a minute or two)")
-            build(context, wanted, digest=digest, base=base_image(say=say))
+            build(context, wanted, digest=digest, base=own or base_image(say=say))
     return wanted
 
 
@@ -136,7 +140,9 @@ def pull(reference: str, *, say: Say = _say) -> None:
 
 
 def digest(reference: str) -> str | None:
-    """The identity of an image in the local engine: its registry digest, else its id."""
+    """The identity of an image in the local engine: its registry digest, else its id. None without either."""
+    if shutil.which("docker") is None:
+        return None
     done = _docker(
         "image",
         "inspect",
@@ -165,6 +171,10 @@ def context_digest(context: Path) -> str:
         mode = b"x" if os.access(file, os.X_OK) else b"-"
         digest.update(inside.as_posix().encode() + b"\0" + mode)
         digest.update(hashlib.sha256(file.read_bytes()).digest())
+    if _asks_for(context, "requirements.txt"):
+        digest.update(package.requirements().encode())
+    if (own := _own_base(context)) is not None:
+        digest.update(context_digest(context.parent / _name(own)).encode())
     return digest.hexdigest()
 
 
@@ -182,6 +192,9 @@ def build(context: Path, tag: str, *, digest: str, base: str) -> None:
             shutil.copy(file, copy)
         bundle = ca_bundle(os.environ)
         (staged / "ca-bundle.crt").write_bytes(bundle.read_bytes() if bundle else b"")
+        if _asks_for(context, "requirements.txt"):
+            (staged / "requirements.txt").write_text(package.requirements())
+            (staged / "constraints.txt").write_text(package.constraints())
         arguments = ["build", "--network=host", "--tag", tag, "--label", f"{LABEL}={digest}"]
         for variable in ("BASE", *(v for v in HANDED_OVER if os.environ.get(v))):
             # Without "=value" docker takes the value from the environment: no process list shows it.
@@ -283,20 +296,39 @@ def _is_ours(name_or_reference: str) -> bool:
 
 def _name(name_or_reference: str) -> str:
     name, _, tag = name_or_reference.removeprefix(PREFIX).partition(":")
-    if name not in names() or tag not in ("", TAG):
+    if name not in names() or (tag and tag != _tag(name)):
         raise BadInput(
             f"neurocwl builds no image {name_or_reference}; it builds "
-            f"{', '.join(f'{PREFIX}{known}:{TAG}' for known in names())}"
+            f"{', '.join(f'{PREFIX}{known}:{_tag(known)}' for known in names())}"
         )
     return name
 
 
+def _tag(name: str) -> str:
+    """Toil runs its workers in images alone whose name holds its commit."""
+    context = assets.path("provisioning") / "images" / name
+    return f"{TAG}-{package.toil_commit()}" if _asks_for(context, "package/") else TAG
+
+
+def _own_base(context: Path) -> str | None:
+    """The image of ours that a Dockerfile builds on."""
+    found = re.search(rf"^ARG BASE=({PREFIX}\S+)$", (context / "Dockerfile").read_text(), re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def _asks_for(context: Path, what: str) -> bool:
+    """Whether a Dockerfile copies something that the build lays beside it."""
+    copied = re.findall(r"^COPY (.*) \S+$", (context / "Dockerfile").read_text(), re.MULTILINE)
+    return any(word.startswith(what) for words in copied for word in words.split())
+
+
 def _context_files(context: Path) -> list[tuple[Path, Path]]:
-    """(place in the build, file) of all that a build sees: the image's folder, and shared/ beside it."""
+    """(place in the build, file) of all that a build sees: the image's folder, and what its Dockerfile asks for."""
     roots = [(Path(), context)]
-    if "COPY shared/" in (context / "Dockerfile").read_text():
+    if _asks_for(context, "shared/"):
         roots.append((Path("shared"), context.parent / "shared"))
-    return [
+    ours = package.files() if _asks_for(context, "package/") else []
+    return [(Path("package/neurocwl") / inside, file) for inside, file in ours] + [
         (inside / file.relative_to(root), file)
         for inside, root in roots
         for file in sorted(root.rglob("*"))

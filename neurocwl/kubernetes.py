@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from neurocwl import assets, cwlfile
-from neurocwl.backend import Backend, output_digest
-from neurocwl.detach import Job, refuse_local_files
+from neurocwl import assets, carry, cwlfile, runs
+from neurocwl.backend import Backend, as_text, output_digest
+from neurocwl.detach import RUN, Job
 from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.s3 import Access
 
@@ -17,17 +17,22 @@ WORK = "/var/lib/neurocwl"
 PASSED = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 
 
-def leader(backend: Backend, words: Sequence[str], digest: str, environ: Mapping[str, str]) -> dict[str, Any]:
+def leader(
+    backend: Backend, words: Sequence[str], digest: str, run: str, environ: Mapping[str, str]
+) -> dict[str, Any]:
     """The Job that runs a launch in the cluster.
 
-    words: of the command, after neurocwl. Raises BadInput for local files among them, which a pod cannot see.
+    words: of the command, after neurocwl, as a pod understands them. run: the id that the run shall have.
     """
-    refuse_local_files(words, "a pod")
     values = {**backend.values, "digest": digest}
     job: dict[str, Any] = _filled(cwlfile.load(assets.path("provisioning") / "kubernetes/leader.yml"), values)
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    variables = {name: environ[name] for name in PASSED if environ.get(name)} | {"NEUROCWL_WORK_DIR": WORK}
+    variables = {name: environ[name] for name in PASSED if environ.get(name)} | {
+        "NEUROCWL_WORK_DIR": WORK,
+        RUN: run,
+        carry.PROFILE: as_text(backend),
+    }
     secret = backend.values.get("licence_secret")
     if secret:
         variables["FS_LICENSE"] = LICENCE
@@ -35,7 +40,7 @@ def leader(backend: Backend, words: Sequence[str], digest: str, environ: Mapping
         pod["volumes"].append({"name": "licence", "secret": {"secretName": secret, "items": [item]}})
         mount = {"name": "licence", "mountPath": LICENCE.rpartition("/")[0], "readOnly": True}
         container["volumeMounts"].append(mount)
-    container["command"] = ["neurocwl", *words]
+    container["command"] = [*carry.COMMAND, *words]
     container["env"] = [{"name": name, "value": value} for name, value in sorted(variables.items())]
     return job
 
@@ -54,16 +59,18 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
 def start(job: Job) -> str:
     """Start a launch as a Job of the cluster; returns what was started.
 
-    Raises BadInput without a cluster, InfrastructureError when it refuses the Job.
+    Raises BadInput without a cluster and for local files, InfrastructureError when it refuses the Job.
     """
     digest = output_digest(job.output.url, os.environ)
-    body = leader(job.backend, job.words, digest, os.environ)
+    licence = None if job.backend.values.get("licence_secret") else job.licence
+    words, run = carry.without_files(job.words, job.output.url, "a pod", licence), runs.new_id()
+    body = leader(job.backend, words, digest, run, os.environ)
     namespace = body["metadata"]["namespace"]
     with _told("starting the leader"):
         batch, _ = _api()
         made = batch.create_namespaced_job(namespace, body)
     return (
-        f"the leader is Job {made.metadata.name} in namespace {namespace}; "
+        f"run {run} is led by Job {made.metadata.name} in namespace {namespace}; "
         f"its log: kubectl -n {namespace} logs -f job/{made.metadata.name}"
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from neurocwl.bids import Problem
+from neurocwl.budget import lasting, money
 from neurocwl.parameters import parameters_of
 from neurocwl.progress import human
 from neurocwl.template import Template
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from neurocwl.aws.audit import Audit
     from neurocwl.aws.cluster import Cluster
+    from neurocwl.budget import Tariff
+    from neurocwl.checks.finding import Finding
     from neurocwl.cost import Estimate
     from neurocwl.plan import Plan
     from neurocwl.status import Status
@@ -44,6 +47,15 @@ def _table(
     _console(stream).print(table)
 
 
+def findings(found: "Sequence[Finding]", out: TextIO) -> None:
+    """A line for each check, with its fix; those that failed are counted."""
+    colours = {"ok": "green", "failed": "red", "warning": "yellow", "unknown": "yellow"}
+    rows = [(one.name, one.status, f"{one.text}; {one.fix}" if one.fix else one.text) for one in found]
+    _table(out, ("check", "status", "what, and what mends it"), rows, colours)
+    counts = {status: sum(one.status == status for one in found) for status in colours}
+    print(", ".join(f"{count} {status}" for status, count in counts.items() if count), file=out)
+
+
 def plan(made: "Plan", *, brief: bool = False, stream: TextIO | None = None) -> None:
     """The units of a plan with what would happen to each, and the problems of the dataset."""
     out = stream or sys.stdout
@@ -72,8 +84,8 @@ def prices(found: "Estimate") -> None:
             str(option.packing.nodes),
             str(option.packing.at_once),
             f"{option.packing.hours:.1f}",
-            _dollars(option.on_demand),
-            _dollars(option.spot),
+            money(option.on_demand),
+            money(option.spot),
         )
         for option in (shown if quick in shown else [*shown, quick])
     ]
@@ -81,11 +93,11 @@ def prices(found: "Estimate") -> None:
     market = "spot" if found.spot else "on demand"
     cheapest, fastest = best.dollars(found.spot), quick.dollars(found.spot)
     print(
-        f"{work.units} units for {_dollars(cheapest)} {market} on {best.node} ({_dollars(cheapest / work.units)} per unit), "
-        f"in {best.packing.hours:.1f} h; fastest: {quick.packing.hours:.1f} h for {_dollars(fastest)} on {quick.node}"
+        f"{work.units} units for {money(cheapest)} {market} on {best.node} ({money(cheapest / work.units)} per unit), "
+        f"in {best.packing.hours:.1f} h; fastest: {quick.packing.hours:.1f} h for {money(fastest)} on {quick.node}"
     )
     for line in found.lines:
-        print(f"  {line.what}: {_dollars(line.dollars)} ({line.how})")
+        print(f"  {line.what}: {money(line.dollars)} ({line.how})")
     shape = work.shape
     print(f"  hours per unit: {work.duration.hours:.2f} ({work.duration.source})")
     print(
@@ -96,10 +108,16 @@ def prices(found: "Estimate") -> None:
     print(f"  spot: {found.prices.spot_source}")
 
 
-def _dollars(amount: float | None) -> str:
-    if amount is None:
-        return "-"
-    return f"${amount:,.2f}" if amount >= 10 or amount == 0 else f"${amount:.4f}"
+def tariff(found: "Tariff", *, stream: TextIO) -> None:
+    """What a launch is estimated at."""
+    if found.dollars is not None:
+        print(
+            f"  estimated: {money(found.dollars)} for {found.units} units on {found.node} "
+            f"({lasting(found.hours or 0.0)} each: {found.hours_source}); {found.source}",
+            file=stream,
+        )
+    else:
+        print(f"  no estimate: nobody knows how long a unit takes; {found.node}", file=stream)
 
 
 def problems(found: Sequence[Problem], out: TextIO, limit: int) -> None:
@@ -136,10 +154,14 @@ def status(found: "Status", *, stream: TextIO) -> None:
     run = found.run
     state = found.as_dict()["state"]
     rehearsal = " REHEARSAL: these are no results." if run.rehearsal else ""
+    if found.lost:
+        print(f"lost nodes: {found.lost} attempt{'s' * (found.lost > 1)} ended with one", file=stream)
     print(
         f"{run.pipeline}: {summary(found.counts)}. Run {run.run}: {state}.{rehearsal} {run.message}".rstrip(),
         file=stream,
     )
+    if found.cost:
+        print(f"  {found.cost}", file=stream)
 
 
 def next_steps(found: "Status") -> None:

@@ -10,7 +10,11 @@ from neurocwl.backend import Backend
 from neurocwl.s3 import Access
 
 # What ends the jobs of other batch systems, by their name for Toil; each has a function end_strays.
-BATCH_SYSTEMS: Mapping[str, str] = {"kubernetes": "neurocwl.kubernetes"}
+BATCH_SYSTEMS: Mapping[str, str] = {
+    "aws_batch": "neurocwl.aws.batchjobs",
+    "kubernetes": "neurocwl.kubernetes",
+    "slurm": "neurocwl.slurmbackend",
+}
 
 
 class Ender(Protocol):

@@ -101,8 +101,7 @@ def test_jobs_that_a_killed_launch_left_are_deleted_by_the_next(
 def test_a_detached_launch_is_a_job_that_runs_to_the_end_by_itself(
     lab: Lab, scratch: Path, own: Path, cluster: kube_api.Cluster
 ) -> None:
-    """Here the profile is chosen by name: a pod sees no file of this machine."""
-    cluster.variables |= {"NEUROCWL_BACKEND": str(own)}
+    """The profile is a file of this machine: the leader gets its text."""
     lab.upload(scratch / "ds", "ds")
     command = [
         "launch",
@@ -117,7 +116,7 @@ def test_a_detached_launch_is_a_job_that_runs_to_the_end_by_itself(
     environment = {"KUBECONFIG": str(scratch / "kubeconfig"), "NEUROCWL_BACKEND": str(own)}
     started = lab.run(*command, "--detach", **environment)
     assert started.code == 0, started.err
-    assert "the leader is Job neurocwl-leader-" in started.out
+    assert "is led by Job neurocwl-leader-" in started.out
     for _ in range(120):
         found = lab.run("status", lab.url("detached-kube"), "--json")
         if found.code in (0, 1) and found.json["state"] == "finished":

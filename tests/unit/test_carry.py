@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import stat
 import tarfile
 from pathlib import Path
@@ -164,3 +165,38 @@ def test_places_that_another_machine_cannot_reach_are_refused(lab: Path, given: 
 def test_a_local_dataset_is_refused(lab: Path) -> None:
     with pytest.raises(BadInput, match="upload it first"):
         carry.carried(["launch", "dataset", "mine"], PATHS, FOLDER, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "output", "licence", "said"),
+    [
+        (["--parameters=mine.yml"], "s3://lab/out", None, "--parameters mine.yml: a pod cannot see it"),
+        (["--pipeline-dir", "/lab/own"], "s3://lab/out", None, "--pipeline-dir /lab/own"),
+        (["--credentials", "keys.csv"], "s3://lab/out", None, "--credentials keys.csv"),
+        ([], "/lab/out", None, "/lab/out: a pod cannot see it"),
+        ([], "s3://lab/out", "file:///home/me/license.txt", "give --fs-license-file s3://"),
+    ],
+)
+def test_a_leader_that_gets_no_files_refuses_those_of_this_machine(
+    words: list[str], output: str, licence: str | None, said: str
+) -> None:
+    file = {"class": "File", "location": licence} if licence else None
+    with pytest.raises(BadInput, match=re.escape(said)):
+        carry.without_files(["launch", "dataset", "s3://lab/ds", *words], output, "a pod", file)
+
+
+def test_a_leader_that_gets_no_files_has_the_profile_and_the_licence_by_url() -> None:
+    words = [
+        "launch",
+        "dataset",
+        "s3://lab/ds",
+        "--backend",
+        "own.yml",
+        "--work-dir",
+        "/tmp/x",
+        "--profile=me",
+    ]
+    licence = {"class": "File", "location": "s3://lab/license.txt"}
+    found = carry.without_files([*words, "--fs-license-file", "here.txt"], "s3://lab/out", "a pod", licence)
+    kept = ["launch", "dataset", "s3://lab/ds", "--fs-license-file", "s3://lab/license.txt"]
+    assert found == [*kept, "--backend", "/tmp/backend.yml"]

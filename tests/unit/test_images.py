@@ -21,6 +21,7 @@ def context(tmp_path: Path) -> Path:
 
 def test_every_dockerfile_is_an_image() -> None:
     assert images.names() == [
+        "appliance",
         "imagej",
         "nifti-check",
         "nipype",
@@ -28,6 +29,7 @@ def test_every_dockerfile_is_an_image() -> None:
         "rehearsal-m2g",
         "rehearsal-ndmg",
         "rehearsal-recon-all",
+        "toil",
     ]
 
 
