@@ -91,8 +91,8 @@ class Status:
             "started": self.run.started,
             "ended": self.run.ended,
             "counts": self.counts,
-            "lost": self.lost,
             "money": self.money,
+            "lost": self.lost,
             "units": [unit.as_dict() for unit in self.units],
         }
 

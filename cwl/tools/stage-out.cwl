@@ -17,11 +17,11 @@ requirements:
         basename: output_store.py
         contents: {$include: ../../toolwrappers/output_store.py}
       - class: File
-        basename: shortage.py
-        contents: {$include: ../../toolwrappers/shortage.py}
-      - class: File
         basename: gate.py
         contents: {$include: ../../toolwrappers/gate.py}
+      - class: File
+        basename: shortage.py
+        contents: {$include: ../../toolwrappers/shortage.py}
       - class: File
         basename: worker_environment.py
         contents: {$include: ../../toolwrappers/worker_environment.py}

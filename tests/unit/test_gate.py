@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable
@@ -109,12 +108,7 @@ def docker(output: Location, *words: str, **variables: str) -> "subprocess.Compl
     given = [f"--env=NEUROCWL_GATE={output.url}#r1#", "--env=NEUROCWL_UNIT=sub-01"]
     return subprocess.run(
         [str(WRAPPERS / "bin/docker"), "run", *(words or given), "image", "tool"],
-        env={
-            **os.environ,
-            "NEUROCWL_DOCKER": shutil.which("echo") or "/bin/echo",
-            "NEUROCWL_LABELS": "run=r1",
-            **variables,
-        },
+        env={**os.environ, "NEUROCWL_DOCKER": "/bin/echo", "NEUROCWL_LABELS": "run=r1", **variables},
         capture_output=True,
         text=True,
     )
