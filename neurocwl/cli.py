@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from neurocwl import __version__, clustercli, moneyoptions
+from neurocwl import __version__, clustercli, moneyoptions, rounds
 from neurocwl.errors import BadInput, NeurocwlError
 
 EPILOG = """\
@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         )
         nouns_of_dataset.extend(nouns.choices.values())
 
+    _doctor_command(commands)
     _output_command(commands, "status", "what became of every unit", json=True).add_argument(
         "--watch", action="store_true", help="again every 5 seconds until the run ends"
     )
@@ -166,6 +167,8 @@ def _noun(nouns: "argparse._SubParsersAction[Parser]", verb: str, text: str, nam
     noun.set_defaults(action=verb, noun=name, parser=noun)
     _dataset_options(noun, name)
     _s3_options(noun)
+    if verb != "job-order":
+        _rounds_options(noun, launch=verb == "launch")
     if verb == "launch":
         _launch_options(noun)
         moneyoptions.add_prices(noun, plan=False)
@@ -300,7 +303,7 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="UNIT=FAULT",
-        help="in a rehearsal: fail, crash-late, missing-report, oom or hang",
+        help="in a rehearsal: fail, crash-late, missing-report, oom, oom-below=MIB, disk-full, hang or linger",
     )
     group.add_argument(
         "--encrypt", choices=("AES256",), help="have S3 encrypt what is delivered, with keys of its own"
@@ -330,6 +333,24 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
     )
 
 
+def _rounds_options(noun: argparse.ArgumentParser, *, launch: bool) -> None:
+    group = noun.add_argument_group("units that run out of memory or disk are run again with more")
+    group.add_argument(
+        "--max-memory-mib", type=int, metavar="MIB", help="up to this [4 times what they ask for at first]"
+    )
+    group.add_argument(
+        "--max-disk-mib", type=int, metavar="MIB", help="up to this, scratch and outputs [as above]"
+    )
+    if launch:
+        group.add_argument(
+            "--spot-losses",
+            type=int,
+            default=rounds.SPOT_LOSSES,
+            metavar="N",
+            help=f"a unit that lost its node N times runs on capacity that stays [{rounds.SPOT_LOSSES}]",
+        )
+
+
 def _backend_options(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("where units run")
     group.add_argument(
@@ -349,6 +370,34 @@ def _backend_options(command: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a cluster that neurocwl cluster create has made; settings are taken from it",
     )
+
+
+def _doctor_command(commands: "argparse._SubParsersAction[Parser]") -> None:
+    text = "what stands between a launch and its end, each with its fix; give what the launch will be given"
+    command = commands.add_parser("doctor", help=text, description=text, allow_abbrev=False)
+    command.set_defaults(action="doctor", noun="doctor", parser=command)
+    command.add_argument("--json", action="store_true", help="as JSON: a stable, documented form")
+    for option, name, about in (
+        ("--pipeline", "P", "the pipeline that will run, with its parameters"),
+        ("--dataset", "DATASET", "where the data lie"),
+        ("--output", "OUT", "where the derivatives will go"),
+        ("--image", "IMAGE", "another container image for the tool"),
+        ("--fs-license-file", "FILE", "the FreeSurfer licence: a path or an s3:// URL [$FS_LICENSE]"),
+    ):
+        command.add_argument(option, metavar=name, help=about)
+    for option, name, about in (
+        ("--pipeline-dir", "DIR", "a folder of your own with jobs/ and cwl/"),
+        ("--parameters", "FILE", "a YAML or JSON file with parameters of the pipeline (CWL inputs)"),
+        ("--work-dir", "DIR", "temporary files [$NEUROCWL_WORK_DIR, else ~/.cache/neurocwl/work]"),
+    ):
+        command.add_argument(option, type=Path, metavar=name, help=about)
+    for option, about in (
+        ("--no-container", "the tool as it is installed here"),
+        ("--rehearse", "the rehearsal instead of the tool"),
+    ):
+        command.add_argument(option, action="store_true", help=about)
+    _s3_options(command)
+    _backend_options(command)
 
 
 def _project_commands(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -393,7 +442,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, rest = top.parse_known_args(words)
         from neurocwl import commands
 
-        of_a_pipeline = arguments.action in ("plan", "launch", "job-order") and (
+        of_a_pipeline = arguments.action in ("plan", "launch", "job-order", "doctor") and (
             arguments.pipeline or arguments.noun == "project"
         )
         if rest and not of_a_pipeline:

@@ -27,9 +27,10 @@ from neurocwl import (
 from neurocwl import group as grouping
 from neurocwl.errors import BadInput, InfrastructureError, NeurocwlError
 from neurocwl.joborder import Order
-from neurocwl.leaders import Means, run_shards
+from neurocwl.leaders import Means
 from neurocwl.plan import READY, Plan, Request
 from neurocwl.receipts import SHARED, UNITS, UnitState, read_states
+from neurocwl.repeat import run_rounds
 from neurocwl.runs import Run
 from neurocwl.stop import Stop
 from neurocwl.storage import Location
@@ -70,7 +71,7 @@ def launch(
                 _clear_rehearsal(output, say)
 
             def work() -> None:
-                run_shards(orders, request, run, dataset, output, means, folder, stop)
+                run_rounds(orders, request, run, output, means, nodes, folder, stop)
                 if not stop.is_set():
                     superseded.clear(plan, request.template, output, say)
                 _run_group(request, run, output, means, folder, stop, say)
@@ -196,7 +197,8 @@ def _run_group(
     if due is None:
         return
     say(f"{chosen.label} ({chosen.pipeline}), over all units that are done")
-    asked, told = machine.resources(chosen, chosen.fixed, machine.of(means.backend, means.work_dir), False)
+    nodes = machine.of(means.backend, means.work_dir)
+    asked, told = machine.resources(chosen, chosen.fixed, nodes, False)
     for line in told:
         say(line)
     own = Request(chosen, request.selection, chosen.fixed, chosen.image, request.rehearsal)
@@ -204,13 +206,13 @@ def _run_group(
         installed.prepare(own.template, own.image, container=means.container, say=say)
     place = folder / GROUP
     place.mkdir()
-    run_shards(
+    run_rounds(
         [due],
         own,
         dataclasses.replace(run, resources=asked),
         output,
-        output,
         dataclasses.replace(means, parameters=chosen.fixed, licence=None, always_stage_in=True),
+        nodes,
         place,
         stop,
         GROUP,

@@ -30,7 +30,12 @@ def add_prices(noun: argparse.ArgumentParser, *, plan: bool) -> None:
         )
     types = "only these, e.g. m5a.2xlarge,r5a.4xlarge" if plan else "by what nodes are priced [the backend's]"
     group.add_argument("--node-types", metavar="A,B", help=types)
-    group.add_argument("--spot", action="store_true", help="go by spot prices instead of those on demand")
+    spot = (
+        "go by spot prices instead of those on demand"
+        if plan
+        else "run on capacity that may be taken away, as the backend's profile says, and go by its prices"
+    )
+    group.add_argument("--spot", action="store_true", help=spot)
     group.add_argument(
         "--max-nodes", type=int, metavar="N", help="at most N nodes at once [10, as Toil's --maxNodes]"
     )

@@ -74,6 +74,39 @@ def read_running(output: Location, run: str) -> list[str]:
         return []
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What was decided about a unit that did not get through."""
+
+    why: str
+    again: bool
+    asks: Mapping[str, int] = field(default_factory=dict)  # what it asks for otherwise than before
+    attempt: str | None = None  # the attempt that it was decided after; None: it left no receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """rounds.json: what a launch decided between its rounds."""
+
+    lost: int = 0  # attempts that went with their node
+    units: Mapping[str, Again] = field(default_factory=dict)
+
+
+def write_rounds(output: Location, run: str, found: Rounds) -> None:
+    """Say what runs again and why, for whoever asks for the status."""
+    output.write(f"{RUNS}{run}/rounds.json", json.dumps(asdict(found), ensure_ascii=False).encode())
+
+
+def read_rounds(output: Location, run: str) -> Rounds:
+    """What a launch decided between its rounds; nothing when all went well, or when it cannot be read."""
+    try:
+        raw = json.loads(output.read(f"{RUNS}{run}/rounds.json") or b"{}")
+        units = {unit: Again(**one) for unit, one in raw.get("units", {}).items()}
+        return Rounds(int(raw.get("lost", 0)), units)
+    except (ValueError, TypeError, AttributeError):
+        return Rounds()
+
+
 def write_inputs(
     output: Location, run: str, name: str, inputs: Mapping[str, list[tuple[str, int, str]]]
 ) -> None:

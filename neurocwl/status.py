@@ -8,7 +8,7 @@ from typing import Any
 from neurocwl import budget, globs, lease
 from neurocwl.budget import Tariff
 from neurocwl.receipts import UnitState, read_states
-from neurocwl.runs import Run, read_inputs, read_running
+from neurocwl.runs import Again, Run, read_inputs, read_rounds, read_running
 from neurocwl.stop import OVER_BUDGET
 from neurocwl.storage import Location
 from neurocwl.template import GROUP
@@ -56,6 +56,7 @@ class Status:
     run: Run
     alive: bool
     units: tuple[UnitStatus, ...]
+    lost: int = 0  # attempts of the run that went with their node
     money: Mapping[str, Any] | None = None  # as in run.json, with what is spent
 
     @property
@@ -91,6 +92,7 @@ class Status:
             "ended": self.run.ended,
             "counts": self.counts,
             "money": self.money,
+            "lost": self.lost,
             "units": [unit.as_dict() for unit in self.units],
         }
 
@@ -101,17 +103,18 @@ def read(output: Location, run: Run) -> Status:
     alive = bool(held and held.alive)
     states = read_states(output)
     running = read_running(output, run.run) if alive else []
+    decided = read_rounds(output, run.run)
     planned = {unit["unit"]: unit for unit in run.units}
     gathered = _gathered(output, states, planned.get(GROUP, {}).get("results", ["**"]))
     units = [
-        _status(plan, states.get(name, UnitState(None)), run, alive, running, gathered)
+        _status(plan, states.get(name, UnitState(None)), run, alive, running, gathered, decided.units)
         for name, plan in planned.items()
     ]
     units += [
-        _status({"unit": name}, states[name], run, alive, running, gathered)
+        _status({"unit": name}, states[name], run, alive, running, gathered, {})
         for name in sorted(set(states) - set(planned))
     ]
-    return Status(run, alive, tuple(units), _money(run, states))
+    return Status(run, alive, tuple(units), decided.lost, _money(run, states))
 
 
 def _money(run: Run, states: Mapping[str, UnitState]) -> dict[str, Any] | None:
@@ -163,9 +166,13 @@ def _status(
     alive: bool,
     running: Collection[str],
     gathered: str | None,
+    decided: Mapping[str, Again],
 ) -> UnitStatus:
     receipt = state.receipt
     status, reason = _judged(plan, state, run, alive, running, gathered)
+    note = decided.get(plan["unit"])
+    if note and note.attempt == (receipt.attempt if receipt and receipt.run == run.run else None):
+        status, reason = _after_a_round(status, reason, note, alive, plan["unit"] in running)
     return UnitStatus(
         unit=plan["unit"],
         participant=plan.get("participant") or (receipt.participant if receipt else None),
@@ -178,6 +185,15 @@ def _status(
         task_key=receipt.task_key if receipt else plan.get("task_key", ""),
         dollars=_dollars(run, state),
     )
+
+
+def _after_a_round(status: str, reason: str, note: Again, alive: bool, running: bool) -> tuple[str, str]:
+    """What became of a unit whose last attempt has been judged."""
+    if note.again and alive and status in (FAILED, WAITING, RUNNING):
+        return (RUNNING if running else WAITING), note.why
+    if not note.again and status in (FAILED, NOT_STARTED):
+        return status, f"{reason}; {note.why}"
+    return status, reason
 
 
 def _judged(

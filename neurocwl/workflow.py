@@ -26,6 +26,11 @@ CONTEXT_FIELDS: dict[str, str] = {
     "rehearsal": "string?",
 }
 PASSED = {"context": "Any", "output": "string", "run": "string"}
+USED = ".neurocwl-used.json"  # toolwrappers/container_run.py
+USED_BY_STEPS: CWL = {
+    "type": "array",
+    "items": ["null", "File", {"type": "array", "items": ["null", "File"]}],
+}
 HOISTED = ("cwlVersion", "$namespaces", "$schemas")
 GATE = "neurocwl-gate"  # in toolwrappers/bin, which is on the PATH of workers
 
@@ -97,6 +102,7 @@ def dataset_workflow(
                     *template.outputs,
                     *template.logs,
                     "exit_code",
+                    "used",
                     *(f"passed_{name}" for name in PASSED),
                 ],
             },
@@ -107,10 +113,15 @@ def dataset_workflow(
                     "output": "tool/passed_output",
                     "run": "tool/passed_run",
                     "exit_code": "tool/exit_code",
+                    "used": "tool/used",
                     "outputs": _merged(f"tool/{name}" for name in template.outputs),
                     "logs": _merged(f"tool/{name}" for name in template.logs),
                     "delivery": {
-                        "default": {**template.delivery(), **({"encrypt": encrypt} if encrypt else {})}
+                        "default": {
+                            **template.delivery(),
+                            **({"encrypt": encrypt} if encrypt else {}),
+                            **({"asked": dict(resources)} if resources else {}),
+                        }
                     },
                 },
                 "out": ["receipt"],
@@ -276,10 +287,13 @@ def _recorded(process: CWL, file: Path, changes: _Changes, passed: Mapping[str, 
         recorded |= _recorded_steps(process, file, changes)
         codes = [f"{step}/exit_code" for step in process["steps"]]
         outputs["exit_code"] = {"type": "Any", "outputSource": codes, "linkMerge": "merge_nested"}
+        accounts = [f"{step}/used" for step in process["steps"]]
+        outputs["used"] = {"type": USED_BY_STEPS, "outputSource": accounts, "linkMerge": "merge_nested"}
         for name, type_ in passed.items():
             outputs[f"passed_{name}"] = {"type": type_, "outputSource": f"unit_{name}"}
         return {**recorded, "outputs": outputs}
     outputs["exit_code"] = {"type": "int", "outputBinding": {"outputEval": "$(runtime.exitCode)"}}
+    outputs["used"] = {"type": "File?", "outputBinding": {"glob": USED}}
     for name, type_ in passed.items():
         value = f"$(inputs.unit_{name})"
         outputs[f"passed_{name}"] = {"type": type_, "outputBinding": {"outputEval": value}}
@@ -332,7 +346,7 @@ def _recorded_steps(process: CWL, file: Path, changes: _Changes) -> CWL:
         steps[name] = {
             **step,
             "in": {**step["in"], **{f"unit_{name}": f"unit_{name}" for name in passed}},
-            "out": [*step["out"], "exit_code"],
+            "out": [*step["out"], "exit_code", "used"],
             "run": tool,
         }
     return {"steps": steps}

@@ -108,7 +108,7 @@ def docker(output: Location, *words: str, **variables: str) -> "subprocess.Compl
     given = [f"--env=NEUROCWL_GATE={output.url}#r1#", "--env=NEUROCWL_UNIT=sub-01"]
     return subprocess.run(
         [str(WRAPPERS / "bin/docker"), "run", *(words or given), "image", "tool"],
-        env={**os.environ, "NEUROCWL_DOCKER": "echo", "NEUROCWL_LABELS": "run=r1", **variables},
+        env={**os.environ, "NEUROCWL_DOCKER": "/bin/echo", "NEUROCWL_LABELS": "run=r1", **variables},
         capture_output=True,
         text=True,
     )
