@@ -90,7 +90,7 @@ def run_rounds(
             steps = {
                 unit: _step(unit, one, receipts.get(unit), run, ended[unit], ledger, bounds)
                 for unit, (one, _) in pending.items()
-                if unit in ended
+                if unit in ended and not means.watch.kept_back(unit)
             }
             _tell(steps, ledger, output, run, shown)
             pending = {
