@@ -31,6 +31,16 @@ Where = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """When, and how, the next attempt takes over a folder that a failed one left; globs in the folder."""
+
+    expect: tuple[str, ...]  # each is there and not empty
+    forbid: tuple[str, ...] = ()  # none is there
+    leave_out: tuple[str, ...] = ()  # not taken over
+    set: Mapping[str, Any] = field(default_factory=dict)  # parameters of the attempt that goes on from there
+
+
+@dataclass(frozen=True, slots=True)
 class Derivatives:
     """Which part of earlier derivatives belongs to a unit, as globs."""
 
@@ -38,10 +48,9 @@ class Derivatives:
     files: tuple[str, ...] = ()
     each: str = ""  # folder or place: one Directory for each
     edited: bool = False  # people work on the files by hand: they count as they lie
-    expect: tuple[
-        str, ...
-    ] = ()  # what makes a folder of a failed attempt worth taking over; none: nothing is
-    forbid: tuple[str, ...] = ()
+    resume: tuple[
+        Resume, ...
+    ] = ()  # the first that fits a folder of a failed attempt; none: nothing is taken over
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +120,13 @@ def binding_of(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDIN
     if kind == "timepoints":
         return Binding(kind, reuse=spec.get("reuse"))
     if kind == "derivatives":
-        resume = value.get("resume", {})
+        resume = value.get("resume", [])
         derivatives = Derivatives(
             tuple(value["folders"]),
             tuple(value.get("files", ())),
             value.get("each", ""),
             value.get("edited", False),
-            tuple(resume.get("expect", ())),
-            tuple(resume.get("forbid", ())),
+            tuple(_resume_of(one) for one in (resume if isinstance(resume, list) else [resume])),
         )
         after = tuple(spec.get("after", ()))
         return Binding(kind, derivatives=derivatives, after=after, when=when, unless=unless)
@@ -126,6 +134,15 @@ def binding_of(file: Path, name: str, spec: Any, kinds: tuple[str, ...] = BINDIN
         return Binding(kind, results=tuple(value))
     where = value if isinstance(value, Mapping) else {}
     return Binding(kind, where=where, query=query, when=when, unless=unless, beside=spec.get("beside"))
+
+
+def _resume_of(raw: Mapping[str, Any]) -> Resume:
+    return Resume(
+        tuple(raw["expect"]),
+        tuple(raw.get("forbid", ())),
+        tuple(raw.get("leave_out", ())),
+        raw.get("set", {}),
+    )
 
 
 def rule_of(raw: Mapping[str, Any]) -> Rule:

@@ -19,6 +19,9 @@ class Knower(Protocol):
     def watch(self, backend: Backend, digest: str, run: str) -> None:
         """Raise InfrastructureError when a job of the run waits for what never comes."""
 
+    def clear(self, backend: Backend, digest: str, run: str) -> None:
+        """End what jobs of the run a leader left when it was stopped."""
+
 
 def fitted(backend: Backend, asked: Mapping[str, int]) -> Backend:
     """The backend with settings that suit what a unit asks for.
@@ -33,6 +36,12 @@ def watch(backend: Backend, digest: str, run: str) -> None:
     """Raise InfrastructureError when a job of the run waits for what never comes."""
     if knower := _knower(backend):
         knower.watch(backend, digest, run)
+
+
+def clear(backend: Backend, digest: str, run: str) -> None:
+    """End what jobs of the run a leader left when it was stopped: Toil cancels one after the other, for 20 s."""
+    if knower := _knower(backend):
+        knower.clear(backend, digest, run)
 
 
 def _knower(backend: Backend) -> Knower | None:

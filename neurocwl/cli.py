@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from neurocwl import __version__, clustercli
+from neurocwl import __version__, clustercli, moneyoptions, rounds
 from neurocwl.errors import BadInput, NeurocwlError
 
 EPILOG = """\
@@ -167,12 +167,16 @@ def _noun(nouns: "argparse._SubParsersAction[Parser]", verb: str, text: str, nam
     noun.set_defaults(action=verb, noun=name, parser=noun)
     _dataset_options(noun, name)
     _s3_options(noun)
+    if verb != "job-order":
+        _rounds_options(noun, launch=verb == "launch")
     if verb == "launch":
         _launch_options(noun)
+        moneyoptions.add_prices(noun, plan=False)
+        moneyoptions.add_notifications(noun)
     elif verb == "plan":
         noun.add_argument("--json", action="store_true", help="the plan as JSON: a stable, documented form")
         noun.add_argument("--validate", action="store_true", help="run the official BIDS validator as well")
-        _price_options(noun)
+        moneyoptions.add_prices(noun, plan=True)
     else:
         noun.add_argument(
             "-o",
@@ -281,27 +285,6 @@ def _s3_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--region", metavar="REGION", help="the region of the buckets")
 
 
-def _price_options(noun: argparse.ArgumentParser) -> None:
-    group = noun.add_argument_group("prices (of --region, else $AWS_REGION, else us-east-1)")
-    group.add_argument(
-        "--prices",
-        action="store_true",
-        help="what it would cost on AWS, by node type; nothing is asked of AWS",
-    )
-    group.add_argument("--node-types", metavar="A,B", help="only these, e.g. m5a.2xlarge,r5a.4xlarge")
-    group.add_argument("--spot", action="store_true", help="rank by spot prices instead of those on demand")
-    group.add_argument(
-        "--max-nodes", type=int, metavar="N", help="at most N nodes at once [10, as Toil's --maxNodes]"
-    )
-    group.add_argument(
-        "--hours-per-unit", type=float, metavar="H", help="what a unit takes, if you know better"
-    )
-    group.add_argument(
-        "--live-prices", action="store_true", help="ask AWS for today's prices instead of the dated table"
-    )
-    group.add_argument("--plot", type=Path, metavar="FILE.svg", help="hours against dollars as a picture")
-
-
 def _launch_options(noun: argparse.ArgumentParser) -> None:
     group = noun.add_argument_group("launch")
     group.add_argument("--dry-run", action="store_true", help="show the plan and stop")
@@ -320,15 +303,10 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="UNIT=FAULT",
-        help="in a rehearsal: fail, crash-late, missing-report, oom or hang",
+        help="in a rehearsal: fail, crash-late, missing-report, oom, oom-below=MIB, disk-full, hang or linger",
     )
     group.add_argument(
         "--encrypt", choices=("AES256",), help="have S3 encrypt what is delivered, with keys of its own"
-    )
-    group.add_argument(
-        "--notify-slack",
-        action="store_true",
-        help="tell the channel behind $NEUROCWL_SLACK_WEBHOOK when the launch begins and ends",
     )
     _backend_options(noun)
     group.add_argument(
@@ -353,6 +331,24 @@ def _launch_options(noun: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--keep-work-dir", action="store_true", help="leave the temporary files for inspection"
     )
+
+
+def _rounds_options(noun: argparse.ArgumentParser, *, launch: bool) -> None:
+    group = noun.add_argument_group("units that run out of memory or disk are run again with more")
+    group.add_argument(
+        "--max-memory-mib", type=int, metavar="MIB", help="up to this [4 times what they ask for at first]"
+    )
+    group.add_argument(
+        "--max-disk-mib", type=int, metavar="MIB", help="up to this, scratch and outputs [as above]"
+    )
+    if launch:
+        group.add_argument(
+            "--spot-losses",
+            type=int,
+            default=rounds.SPOT_LOSSES,
+            metavar="N",
+            help=f"a unit that lost its node N times runs on capacity that stays [{rounds.SPOT_LOSSES}]",
+        )
 
 
 def _backend_options(command: argparse.ArgumentParser) -> None:

@@ -1,6 +1,7 @@
 """What each command does: reads arguments, calls the layers below, prints. No decisions of its own."""
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -8,17 +9,15 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from neurocwl import backend, clusters, lease, plan, runs, show, status, superseded, template
 from neurocwl.backend import Backend
 from neurocwl.errors import BadInput, NeurocwlError
 from neurocwl.plan import Plan
 from neurocwl.prepare import Prepared, access, parsed, prepare
+from neurocwl.stop import OVER_BUDGET
 from neurocwl.storage import Folder, open_location
-
-if TYPE_CHECKING:
-    from neurocwl.cost import Estimate
 
 
 def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
@@ -45,13 +44,15 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    from neurocwl import pricing
+
     arguments, chosen = parsed(arguments)
     prepared = prepare(arguments, chosen, need_output=False)
     report = _validated(arguments, prepared)
-    priced = _priced(arguments, prepared)
+    priced = pricing.priced(arguments, prepared)
     if arguments.json:
         document = prepared.plan.as_dict()
-        if _wants_prices(arguments):
+        if pricing.wanted(arguments):
             document["prices"] = priced.as_dict() if priced else None
         if report is not None:
             document["validator"] = report
@@ -62,52 +63,10 @@ def _plan(arguments: argparse.Namespace) -> int:
             show.validator(report)
         if priced:
             show.prices(priced)
-        elif _wants_prices(arguments):
+        elif pricing.wanted(arguments):
             print("no price: nothing is to be run")
+    pricing.refuse_plan(arguments, prepared, priced)
     return _strict(arguments, prepared.plan)
-
-
-def _wants_prices(arguments: argparse.Namespace) -> bool:
-    given = (arguments.node_types, arguments.max_nodes, arguments.hours_per_unit, arguments.plot)
-    asked = arguments.prices or arguments.spot or arguments.live_prices
-    return bool(asked) or any(value is not None for value in given)
-
-
-def _priced(arguments: argparse.Namespace, prepared: Prepared) -> "Estimate | None":
-    """What the plan would cost; a plot of it is written."""
-    if not _wants_prices(arguments):
-        return None
-    from neurocwl import chart, cost
-    from neurocwl import estimate as estimates
-
-    plot: Path | None = arguments.plot
-    if plot and (plot.suffix != ".svg" or not plot.absolute().parent.is_dir()):
-        raise BadInput(f"--plot {plot}: must be an .svg file in a folder that exists")
-    wish = estimates.Wish(
-        region=arguments.region
-        or os.environ.get("AWS_REGION")
-        or os.environ.get("AWS_DEFAULT_REGION")
-        or "us-east-1",
-        node_types=[name.strip() for name in (arguments.node_types or "").split(",") if name.strip()],
-        spot=arguments.spot,
-        most_nodes=cost.MOST_NODES if arguments.max_nodes is None else arguments.max_nodes,
-        hours=arguments.hours_per_unit,
-        live=arguments.live_prices,
-    )
-    found = estimates.estimate(
-        prepared.plan,
-        prepared.request.template,
-        prepared.parameters,
-        prepared.states,
-        prepared.output,
-        wish,
-        prepared.access,
-    )
-    if plot and found:
-        title = f"{prepared.plan.pipeline}, {found.work.units} units, {found.prices.region}, prices of {found.prices.date}"
-        points = [chart.Point(o.node, o.packing.hours, o.dollars(found.spot)) for o in found.options]
-        plot.write_text(chart.svg(title, points), encoding="utf-8")
-    return found
 
 
 def _validated(arguments: argparse.Namespace, prepared: Prepared) -> dict[str, Any] | None:
@@ -143,7 +102,18 @@ def _strict(arguments: argparse.Namespace, made: Plan) -> int:
 
 
 def _launch(arguments: argparse.Namespace) -> int:
-    from neurocwl import checklist, detach, doctor, doctorcli, launch, leaders, licence, notify
+    from neurocwl import (
+        checklist,
+        detach,
+        doctor,
+        doctorcli,
+        launch,
+        leaders,
+        licence,
+        notify,
+        pricing,
+        watching,
+    )
 
     def say(line: str) -> None:
         print(line, file=sys.stderr)
@@ -163,6 +133,9 @@ def _launch(arguments: argparse.Namespace) -> int:
     if report is not None and report["errors"]:
         show.validator(report)
         raise BadInput("the BIDS validator found errors; mend them, or launch without --validate")
+    tariff = pricing.of_launch(arguments, prepared, where, _work_dir(arguments.work_dir))
+    if tariff:
+        show.tariff(tariff, stream=sys.stderr)
     file = None
     if chosen.licence and made.of(plan.READY) and not (arguments.dry_run and not arguments.fs_license_file):
         file = licence.find(arguments.fs_license_file, os.environ, prepared.access)
@@ -179,6 +152,7 @@ def _launch(arguments: argparse.Namespace) -> int:
         backend=where,
         run=os.environ.get(detach.RUN, ""),
         keep_work=arguments.keep_work_dir,
+        spot=arguments.spot,
     )
     findings = (
         doctor.before_launch(doctorcli.case(arguments, chosen, where, means.work_dir), say)
@@ -200,13 +174,15 @@ def _launch(arguments: argparse.Namespace) -> int:
         print(detach.begin(job))
         print(f"  neurocwl status {output.url}")
         return 0
-    tell = notify.teller(os.environ, say) if arguments.notify_slack else lambda text: None
+    tell = watching.teller(arguments, prepared.access, os.environ, say)
     due = launch.group_is_due(prepared.request, output) or superseded.found(made, chosen, output)
     if not made.of(plan.READY) and not due:
         print("nothing to run: every unit is done or lacks files", file=sys.stderr)
         launch.record(made, prepared.request, prepared.dataset, output, means)
         return 0 if not made.of(plan.INCOMPLETE) else 1
     tell(notify.begun(made.pipeline, len(made.of(plan.READY)), output.url))
+    watch = watching.watch(arguments, prepared, where, tariff, say, tell)
+    means = dataclasses.replace(means, watch=watch)
     try:
         final = launch.launch(made, prepared.request, prepared.dataset, output, means, say)
     except NeurocwlError as error:
@@ -215,7 +191,7 @@ def _launch(arguments: argparse.Namespace) -> int:
     tell(notify.ended(final))
     show.status(final, stream=sys.stdout)
     show.next_steps(final)
-    if final.run.status != "finished":
+    if final.run.status not in ("finished", OVER_BUDGET):
         return 130
     if arguments.rehearse and (arguments.backend or not where.here):
         rehearsal = checklist.Rehearsal(final, output, prepared.access, findings, os.environ)

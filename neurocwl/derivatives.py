@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from neurocwl import globs
 from neurocwl.bidsnames import Entry
-from neurocwl.binding import Binding, Derivatives
+from neurocwl.binding import Binding, Derivatives, Resume
 from neurocwl.errors import BadInput, InfrastructureError, NeurocwlError
 from neurocwl.receipts import SHARED, STATE, Receipt, UnitState, read_states
 from neurocwl.storage import Location
@@ -244,20 +244,27 @@ def results(wanted: Sequence[str], location: Location, receipts: Iterable[Receip
     return Part("results", location, tuple((entry.path, entry) for entry in entries))
 
 
-def resumed(wanted: Derivatives, location: Location, receipt: Receipt) -> tuple[Part, ...]:
-    """The folders of a failed attempt that are finished by themselves, so that the next need not make them again."""
+def resumed(wanted: Derivatives, location: Location, receipt: Receipt) -> tuple[tuple[Part, Resume], ...]:
+    """The folders of a failed attempt that the next one goes on from, each with how it does."""
     base = f"{STATE}/units/{receipt.unit}/attempts/{receipt.attempt}/outputs/"
     files: dict[str, dict[str, Entry]] = {}
     for written in receipt.manifest:
         folder, _, path = written.path.removeprefix(base).partition("/")
         if written.path.startswith(base) and path:
             files.setdefault(folder, {})[path] = Entry(written.path, written.size, written.etag)
-    return tuple(
-        Part(folder, location, tuple(sorted(inside.items())))
-        for folder, inside in sorted(files.items())
-        if all(any(entry.size for entry in _matching(inside, pattern)) for pattern in wanted.expect)
-        and not any(_matching(inside, pattern) for pattern in wanted.forbid)
-    )
+    found = []
+    for folder, inside in sorted(files.items()):
+        how = next((one for one in wanted.resume if _fits(one, inside)), None)
+        if how:
+            left = {entry.path for pattern in how.leave_out for entry in _matching(inside, pattern)}
+            kept = tuple((path, entry) for path, entry in sorted(inside.items()) if entry.path not in left)
+            found.append((Part(folder, location, kept), how))
+    return tuple(found)
+
+
+def _fits(how: Resume, files: Mapping[str, Entry]) -> bool:
+    there = all(any(entry.size for entry in _matching(files, pattern)) for pattern in how.expect)
+    return there and not any(_matching(files, pattern) for pattern in how.forbid)
 
 
 def _matching(files: Mapping[str, Entry], pattern: str) -> list[Entry]:

@@ -57,8 +57,13 @@ def estimate(
         return None
     asked = UNASKED | machine.asked(template, parameters)
     shape = Shape(asked["cpus"], asked["memory_mib"], asked["tmp_mib"] + asked["out_mib"])
-    receipts = [state.receipt for state in states.values() if state.receipt]
-    took = _duration(template, parameters, shape.cpus, receipts, output, wish)
+    receipts = receipts_of(states)
+    took = hours_of(template, parameters, shape.cpus, receipts, output, wish)
+    if took is None:
+        raise BadInput(
+            f"--prices: nobody knows how long a unit of {template.pipeline} takes: run some with --limit 3 and plan "
+            "with the same --output, or give --hours-per-unit"
+        )
     work = Work(len(ready), shape, took, sum(unit.order.files for unit in ready))
     prices = _prices(work, wish, access)
     found = cost.options(work, prices, wish.most_nodes, wish.spot)
@@ -68,25 +73,25 @@ def estimate(
     return Estimate(work, prices, wish.spot, wish.most_nodes, found, lines)
 
 
-def _duration(
+def receipts_of(states: Mapping[str, UnitState]) -> list[Receipt]:
+    """The receipts among the states of units."""
+    return [state.receipt for state in states.values() if state.receipt]
+
+
+def hours_of(
     template: Template,
     parameters: Mapping[str, Any],
     cpus: int,
     receipts: Sequence[Receipt],
     output: Location | None,
     wish: Wish,
-) -> Duration:
+) -> Duration | None:
+    """How long a unit takes: by the user, else by receipts, else by the template; None: nobody knows."""
     if wish.hours is not None:
         return Duration(wish.hours, "--hours-per-unit")
     cpus_of = _cpus_of(output, {receipt.run for receipt in receipts}) if output else {}
     found = duration.measured(receipts, cpus_of, template, parameters, cpus)
-    found = found or duration.modelled(template, parameters, cpus)
-    if found is None:
-        raise BadInput(
-            f"--prices: nobody knows how long a unit of {template.pipeline} takes: run some with --limit 3 and plan "
-            "with the same --output, or give --hours-per-unit"
-        )
-    return found
+    return found or duration.modelled(template, parameters, cpus)
 
 
 def _cpus_of(output: Location, names: set[str]) -> dict[str, int]:

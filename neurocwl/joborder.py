@@ -45,6 +45,10 @@ class Order:
     sessions: Mapping[str, tuple["Session", ...]] = field(default_factory=dict)  # CWL input -> its records
     previous: str | None = None  # tag of the receipt that this run replaces
     rehearsal: str | None = None  # None: no rehearsal; "": a rehearsal; else the fault it rehearses
+    settings: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # parameters that it has otherwise than all units
+    anew: "Order | None" = None  # the same work where this one goes on from an earlier attempt
 
     def following(self, previous: str | None, rehearsal: str | None) -> "Order":
         """The same work as the successor of what a receipt (by its tag) says."""
@@ -260,6 +264,8 @@ def with_parts(one: Order, name: str, parts: Sequence[Part]) -> Order:
     files_of = dict(one.files_of)
     for key, group in sessions.items():
         files_of[key] = tuple(f for s in group for files in s.files_of.values() for f in files)
+    if more:  # what stands in their place is not brought as well
+        files_of |= {key: () for key, b in one.template.bind.items() if b.unless == name and key in files_of}
     parts_of = {**one.parts, name: (*one.parts[name], *more)}
     return replace(one, parts=parts_of, sessions=sessions, files_of=files_of)
 

@@ -27,9 +27,10 @@ from neurocwl import (
 from neurocwl import group as grouping
 from neurocwl.errors import BadInput, InfrastructureError, NeurocwlError
 from neurocwl.joborder import Order
-from neurocwl.leaders import Means, run_shards
+from neurocwl.leaders import Means
 from neurocwl.plan import READY, Plan, Request
 from neurocwl.receipts import SHARED, UNITS, UnitState, read_states
+from neurocwl.repeat import run_rounds
 from neurocwl.runs import Run
 from neurocwl.stop import Stop
 from neurocwl.storage import Location
@@ -56,7 +57,7 @@ def launch(
     for line in told:
         say(line)
     if plan.of(READY):
-        means = dataclasses.replace(means, backend=capacity.fitted(means.backend, asked))
+        capacity.fitted(means.backend, asked)  # refused before anything is written
     if plan.of(READY) and means.backend.here:
         installed.prepare(request.template, request.image, container=means.container, say=say)
     run = _run(plan, request, means, asked, output)
@@ -70,7 +71,7 @@ def launch(
                 _clear_rehearsal(output, say)
 
             def work() -> None:
-                run_shards(orders, request, run, dataset, output, means, folder, stop)
+                run_rounds(orders, request, run, output, means, nodes, folder, stop)
                 if not stop.is_set():
                     superseded.clear(plan, request.template, output, say)
                 _run_group(request, run, output, means, folder, stop, say)
@@ -97,6 +98,7 @@ def _on_record(
 ) -> Run:
     """Do a run's work with run.json telling how it stands, and at last how it ended; returns the run as it ended."""
     runs.write(output, run)
+    means.watch.begin(run, output, stop)
     try:
         work()
     except BaseException as error:
@@ -110,6 +112,7 @@ def _on_record(
             ended=runs.now(),
             message=stop.reason,
             images=_digests(request, means),
+            **means.watch.record(),
         )
         runs.write(output, ended)
         _write_crate(ended, output, say)
@@ -194,22 +197,22 @@ def _run_group(
     if due is None:
         return
     say(f"{chosen.label} ({chosen.pipeline}), over all units that are done")
-    asked, told = machine.resources(chosen, chosen.fixed, machine.of(means.backend, means.work_dir), False)
+    nodes = machine.of(means.backend, means.work_dir)
+    asked, told = machine.resources(chosen, chosen.fixed, nodes, False)
     for line in told:
         say(line)
-    means = dataclasses.replace(means, backend=capacity.fitted(means.backend, asked))
     own = Request(chosen, request.selection, chosen.fixed, chosen.image, request.rehearsal)
     if means.backend.here:
         installed.prepare(own.template, own.image, container=means.container, say=say)
     place = folder / GROUP
     place.mkdir()
-    run_shards(
+    run_rounds(
         [due],
         own,
         dataclasses.replace(run, resources=asked),
         output,
-        output,
         dataclasses.replace(means, parameters=chosen.fixed, licence=None, always_stage_in=True),
+        nodes,
         place,
         stop,
         GROUP,
@@ -291,6 +294,7 @@ def _run(plan: Plan, request: Request, means: Means, asked: Mapping[str, int], o
         ],
         versions=provenance.versions(),
         backend=means.backend.name,
+        money=means.watch.record().get("money", {}),
     )
 
 

@@ -62,6 +62,16 @@ def asked(template: Template, parameters: Mapping[str, Any]) -> dict[str, int]:
     return wanted
 
 
+def wanted_by(template: Template, parameters: Mapping[str, Any], rehearsal: bool) -> dict[str, int]:
+    """What each unit asks for at first, wherever it runs; raises as asked does."""
+    wanted = asked(template, parameters)
+    if rehearsal:
+        wanted |= {
+            name: value for name, value in REHEARSAL.items() if name in wanted and name not in parameters
+        }
+    return wanted
+
+
 def resources(
     template: Template, parameters: Mapping[str, Any], machine: Machine, rehearsal: bool
 ) -> tuple[dict[str, int], list[str]]:
@@ -70,11 +80,7 @@ def resources(
     More CPUs than there are become those that there are: the tool is slower, not wrong.
     Raises BadInput when memory or disk cannot be had: less of them would end in failed units.
     """
-    wanted = asked(template, parameters)
-    if rehearsal:
-        wanted |= {
-            name: value for name, value in REHEARSAL.items() if name in wanted and name not in parameters
-        }
+    wanted = wanted_by(template, parameters, rehearsal)
     told = []
     if machine.cpus and wanted.get("cpus", 1) > machine.cpus:
         told.append(

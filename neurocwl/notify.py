@@ -1,41 +1,29 @@
-"""Tell a Slack channel that a launch began and how it ended. The webhook's URL is a secret: it is never shown."""
+"""What people who are elsewhere are told of a launch, and when."""
 
-from collections.abc import Callable, MutableMapping
-
-from neurocwl.errors import BadInput
+from neurocwl.channels import Tell
+from neurocwl.receipts import Receipt
+from neurocwl.runs import Run
 from neurocwl.status import Status, summary
+from neurocwl.stop import Stop
+from neurocwl.storage import Location
+from neurocwl.watch import Watch
 
-VARIABLE = "NEUROCWL_SLACK_WEBHOOK"
-TIMEOUT = 10.0  # seconds
 FAILURES = 5  # named in a message
 
-Tell = Callable[[str], None]
 
+class FirstFailure(Watch):
+    """Tells of the first unit that fails, while the others go on."""
 
-def teller(environ: MutableMapping[str, str], warn: Callable[[str], None]) -> Tell:
-    """A function that posts a text; what goes wrong with it is a warning, never the end of a launch.
+    def __init__(self, tell: Tell) -> None:
+        self._tell: Tell | None = tell
 
-    Takes the URL out of the environment, so that no process that is started later gets it.
-    Raises BadInput when it is not there, or is no URL.
-    """
-    url = environ.pop(VARIABLE, "")
-    if not url.startswith(("https://", "http://")):
-        what = "is not set" if not url else "is no https:// URL"
-        raise BadInput(f"--notify-slack: {VARIABLE} {what}; set it to the URL of an incoming webhook")
+    def begin(self, run: Run, output: Location, stop: Stop) -> None:
+        self._run = run
 
-    def tell(text: str) -> None:
-        import urllib3
-
-        try:
-            answer = urllib3.request(
-                "POST", url, json={"text": text}, timeout=TIMEOUT, retries=urllib3.Retry(2, redirect=0)
-            )
-            if answer.status >= 300:
-                warn(f"warning: Slack was not told: it answered {answer.status}")
-        except (urllib3.exceptions.HTTPError, ValueError) as error:  # their texts hold the URL
-            warn(f"warning: Slack was not told: {type(error).__name__}")
-
-    return tell
+    def ended(self, unit: str, receipt: Receipt | None) -> None:
+        if self._tell and receipt and receipt.status == "failed":
+            self._tell(failed(self._run, unit, receipt.reason))
+            self._tell = None
 
 
 def begun(pipeline: str, units: int, output: str) -> str:
@@ -43,11 +31,26 @@ def begun(pipeline: str, units: int, output: str) -> str:
     return f"{pipeline}: {units} units begin, results go to {output}"
 
 
+def failed(run: Run, unit: str, reason: str) -> str:
+    """What is said of the first unit that fails."""
+    return (
+        f"{run.pipeline}: {unit} failed, the first one; the others go on\n{reason}\n"
+        f"neurocwl logs {run.output} {unit}"
+    )
+
+
+def spending(pipeline: str, output: str, text: str) -> str:
+    """What is said of a budget."""
+    return f"{pipeline}: {text} ({output})"
+
+
 def ended(found: Status) -> str:
     """What is said when a launch has ended."""
     run = found.run
     failed = [unit for unit in found.units if unit.status == "failed"]
     lines = [f"{run.pipeline}: {run.status}: {summary(found.counts)}. {run.output} (run {run.run})"]
+    lines += [run.message] if run.message else []
+    lines += [found.cost] if found.cost else []
     lines += [f"{unit.unit}: {unit.reason}" for unit in failed[:FAILURES]]
     if len(failed) > FAILURES:
         lines.append(f"and {len(failed) - FAILURES} more")

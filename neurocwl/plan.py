@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from neurocwl import history, machine
 from neurocwl.bids import Dataset, Entry, Problem
-from neurocwl.derivatives import Earlier, Part, failures, lacking, parts_of, resumed
+from neurocwl.derivatives import Earlier, Part, failures, lacking, parts_of
 from neurocwl.errors import BadInput
-from neurocwl.joborder import Order, applies, notes, order, timepoints, with_parts
+from neurocwl.joborder import Order, applies, notes, order, timepoints
+from neurocwl.parameters import RESOURCES
 from neurocwl.preflight import Preflight
 from neurocwl.receipts import UnitState
+from neurocwl.rounds import Bounds
 from neurocwl.storage import Location
 from neurocwl.taskkey import digest, fingerprint
 from neurocwl.template import GROUP, Template
@@ -45,6 +48,7 @@ class PlannedUnit:
             "files": self.order.files,
             "bytes": self.order.size,
             "task_key": self.order.task_key,
+            "asks": {name: value for name, value in self.order.settings.items() if name in RESOURCES},
         }
 
 
@@ -90,6 +94,7 @@ class Request:
     )  # CWL input -> what units build on
     preflight: Preflight | None = None
     tags: Mapping[str, str] = field(default_factory=dict)  # of parameters on S3: URL -> ETag
+    bounds: Bounds = field(default_factory=Bounds)  # how much more a unit may get than it asks for
 
 
 def make(
@@ -126,7 +131,7 @@ def make(
             mark,
             _parts(unit, request),
         )
-        one = _with_history(one, state, request, output)
+        one, known = _with_history(one, state, request, output)
         if not unit.missing and any(not times for times in timepoints(one).values()):
             lack = f"a session with all that one needs ({template.requires[0].name}, in sub-{unit.participant}/ses-*/)"
             one = replace(one, unit=replace(unit, missing=(lack,)))
@@ -135,7 +140,7 @@ def make(
             why = request.preflight.objection(unit, [(f, location.file_url(f.path)) for f in files])
             one = replace(one, unit=replace(unit, missing=(why,) if why else ()))
         status, reason = _decide(one, state, request)
-        noted = (*notes(one), *_failed_before(one, request)) if status == READY else ()
+        noted = (*notes(one), *_failed_before(one, request), *known) if status == READY else ()
         planned.append(PlannedUnit(one, status, "; ".join([*([reason] if reason else []), *noted]), noted))
     gone = sorted(set(states) - {u.name for u in units} - {GROUP}) if _everything(request.selection) else []
     withdrawn = [
@@ -179,21 +184,20 @@ def _parts(unit: Unit, request: Request) -> dict[str, tuple[Part, ...]]:
     return {name: parts_of(bind[name], earlier, unit) for name, earlier in request.earlier.items()}
 
 
-def _with_history(one: Order, state: UnitState, request: Request, output: Location | None) -> Order:
+def _with_history(
+    one: Order, state: UnitState, request: Request, output: Location | None
+) -> tuple[Order, tuple[str, ...]]:
     fault = (request.faults or {}).get(one.unit.name, "")
     previous = state.receipt.tag if state.receipt else None
     rehearsal = fault if request.rehearsal else None
     one = one.following(previous, rehearsal)
     receipt = state.receipt
-    if output is None or receipt is None or receipt.status == DONE or receipt.task_key != one.task_key:
-        return one
-    if receipt.rehearsal != request.rehearsal:
-        return one
-    for name, binding in request.template.bind.items():
-        wanted = binding.derivatives
-        if wanted and wanted.expect:
-            one = with_parts(one, name, resumed(wanted, output, receipt))
-    return one
+    if output is None or receipt is None or receipt.rehearsal != request.rehearsal:
+        return one, ()
+    first = machine.wanted_by(request.template, request.parameters, request.rehearsal)
+    one, asks = history.asking(one, receipt, first, request.bounds)
+    one, goes_on = history.following(one, receipt, request.template, request.parameters, output)
+    return one, (*goes_on, *asks)
 
 
 def _decide(one: Order, state: UnitState, request: Request) -> tuple[str, str]:

@@ -26,13 +26,14 @@ from neurocwl.filters import read_filter_file
 from neurocwl.plan import Plan
 from neurocwl.plan import Request as PlanRequest
 from neurocwl.receipts import UnitState, read_states
+from neurocwl.rounds import SPOT_LOSSES, Bounds
 from neurocwl.s3 import Access
 from neurocwl.storage import Folder, Location, open_location
 from neurocwl.template import Template
 from neurocwl.units import Selection
 
 HIGHER = 3  # folders above a place that may be the output which it is part of
-FAULTS = ("fail", "crash-late", "missing-report", "oom", "hang")
+FAULTS = ("fail", "crash-late", "missing-report", "oom", "oom-below", "disk-full", "hang", "linger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ def prepare(arguments: argparse.Namespace, chosen: Template, *, need_output: boo
         _earlier(chosen, values, ours, rehearsing),
         _preflight(arguments, ours),
         tags={**_tags(chosen, values, ours), **images.content(image)},
+        bounds=_bounds(arguments),
     )
     entries = plan.entries_of(location)
     problems: list[Problem] = []
@@ -337,7 +339,7 @@ def _faults(arguments: argparse.Namespace) -> dict[str, str]:
     faults = {}
     for word in getattr(arguments, "rehearse_fault", []):
         unit, _, fault = word.partition("=")
-        if fault.partition("@")[0] not in FAULTS:
+        if fault.partition("@")[0].partition("=")[0] not in FAULTS:
             raise BadInput(
                 f"--rehearse-fault {word}: must be UNIT=FAULT with FAULT one of {', '.join(FAULTS)}"
             )
@@ -345,6 +347,19 @@ def _faults(arguments: argparse.Namespace) -> dict[str, str]:
     if faults and not arguments.rehearse:
         raise BadInput("--rehearse-fault needs --rehearse")
     return faults
+
+
+def _bounds(arguments: argparse.Namespace) -> Bounds:
+    """How much more than it asks for a unit may get."""
+    given = {
+        name: getattr(arguments, name, None) for name in ("max_memory_mib", "max_disk_mib", "spot_losses")
+    }
+    for name, value in given.items():
+        least = 0 if name == "spot_losses" else 1
+        if value is not None and value < least:
+            raise BadInput(f"--{name.replace('_', '-')} {value}: must be {least} or more")
+    losses = given["spot_losses"]
+    return Bounds(given["max_memory_mib"], given["max_disk_mib"], SPOT_LOSSES if losses is None else losses)
 
 
 def _text(location: Location, path: str) -> str | None:

@@ -19,6 +19,7 @@ class Display(Protocol):
     def ended(self, unit: str, receipt: Receipt | None) -> None: ...
     def running(self, units: list[str]) -> None: ...
     def say(self, line: str) -> None: ...
+    def again(self, line: str, *, counted: bool) -> None: ...
 
 
 @dataclass(slots=True)
@@ -36,6 +37,10 @@ class Tally:
             self.done += 1
         else:
             self.failed += 1
+
+    def again(self) -> None:
+        """A unit that had failed runs again."""
+        self.failed = max(0, self.failed - 1)
 
     @property
     def line(self) -> str:
@@ -83,6 +88,11 @@ class Lines:
     def say(self, line: str) -> None:
         print(line, file=self.stream, flush=True)
 
+    def again(self, line: str, *, counted: bool) -> None:
+        if counted:
+            self.tally.again()
+        self.say(line)
+
 
 class Live:
     """A progress bar, the units that run, and above them the lines of those that ended."""
@@ -118,6 +128,11 @@ class Live:
 
     def say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False)
+
+    def again(self, line: str, *, counted: bool) -> None:
+        if counted:
+            self.tally.again()
+        self.say(line)
 
 
 @contextmanager

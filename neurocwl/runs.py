@@ -21,7 +21,7 @@ class Run:
 
     run: str
     neurocwl: str
-    status: str  # running, finished, interrupted, cancelled, broken
+    status: str  # running, finished, interrupted, cancelled, over-budget, broken
     started: str  # ISO 8601
     ended: str | None
     host: str
@@ -41,6 +41,7 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=dict)  # of the engines
     images: Mapping[str, str | None] = field(default_factory=dict)  # every image that was used -> its digest
     backend: str = "local"  # where its units ran
+    money: Mapping[str, Any] = field(default_factory=dict)  # max_cost, tariff, spent; nothing without a price
 
 
 def new_id() -> str:
@@ -71,6 +72,39 @@ def read_running(output: Location, run: str) -> list[str]:
         return [str(unit) for unit in json.loads(output.read(f"{RUNS}{run}/running.json") or b"[]")]
     except ValueError:
         return []
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What was decided about a unit that did not get through."""
+
+    why: str
+    again: bool
+    asks: Mapping[str, int] = field(default_factory=dict)  # what it asks for otherwise than before
+    attempt: str | None = None  # the attempt that it was decided after; None: it left no receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """rounds.json: what a launch decided between its rounds."""
+
+    lost: int = 0  # attempts that went with their node
+    units: Mapping[str, Again] = field(default_factory=dict)
+
+
+def write_rounds(output: Location, run: str, found: Rounds) -> None:
+    """Say what runs again and why, for whoever asks for the status."""
+    output.write(f"{RUNS}{run}/rounds.json", json.dumps(asdict(found), ensure_ascii=False).encode())
+
+
+def read_rounds(output: Location, run: str) -> Rounds:
+    """What a launch decided between its rounds; nothing when all went well, or when it cannot be read."""
+    try:
+        raw = json.loads(output.read(f"{RUNS}{run}/rounds.json") or b"{}")
+        units = {unit: Again(**one) for unit, one in raw.get("units", {}).items()}
+        return Rounds(int(raw.get("lost", 0)), units)
+    except (ValueError, TypeError, AttributeError):
+        return Rounds()
 
 
 def write_inputs(

@@ -17,8 +17,10 @@ PATIENCE = 60.0  # seconds
 
 
 @contextmanager
-def running(log: Path) -> Iterator[dict[str, str]]:
+def running(log: Path, services: str = "s3") -> Iterator[dict[str, str]]:
     """A server while the body runs; yields the AWS variables that reach it. Its keys are of no other use.
+
+    services: those of ministack that it has, by comma; tests want more than storage.
 
     Raises InfrastructureError when it does not start.
     """
@@ -40,7 +42,7 @@ def running(log: Path) -> Iterator[dict[str, str]]:
         **variables,
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
-        "SERVICES": "s3",
+        "SERVICES": services,
     }
     with log.open("wb") as out:
         server = subprocess.Popen(

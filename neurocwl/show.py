@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from neurocwl.bids import Problem
+from neurocwl.budget import lasting, money
 from neurocwl.parameters import parameters_of
 from neurocwl.progress import human
 from neurocwl.template import Template
@@ -12,7 +13,9 @@ from neurocwl.template import Template
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from neurocwl.aws.audit import Audit
     from neurocwl.aws.cluster import Cluster
+    from neurocwl.budget import Tariff
     from neurocwl.checks.finding import Finding
     from neurocwl.cost import Estimate
     from neurocwl.plan import Plan
@@ -81,8 +84,8 @@ def prices(found: "Estimate") -> None:
             str(option.packing.nodes),
             str(option.packing.at_once),
             f"{option.packing.hours:.1f}",
-            _dollars(option.on_demand),
-            _dollars(option.spot),
+            money(option.on_demand),
+            money(option.spot),
         )
         for option in (shown if quick in shown else [*shown, quick])
     ]
@@ -90,11 +93,11 @@ def prices(found: "Estimate") -> None:
     market = "spot" if found.spot else "on demand"
     cheapest, fastest = best.dollars(found.spot), quick.dollars(found.spot)
     print(
-        f"{work.units} units for {_dollars(cheapest)} {market} on {best.node} ({_dollars(cheapest / work.units)} per unit), "
-        f"in {best.packing.hours:.1f} h; fastest: {quick.packing.hours:.1f} h for {_dollars(fastest)} on {quick.node}"
+        f"{work.units} units for {money(cheapest)} {market} on {best.node} ({money(cheapest / work.units)} per unit), "
+        f"in {best.packing.hours:.1f} h; fastest: {quick.packing.hours:.1f} h for {money(fastest)} on {quick.node}"
     )
     for line in found.lines:
-        print(f"  {line.what}: {_dollars(line.dollars)} ({line.how})")
+        print(f"  {line.what}: {money(line.dollars)} ({line.how})")
     shape = work.shape
     print(f"  hours per unit: {work.duration.hours:.2f} ({work.duration.source})")
     print(
@@ -105,10 +108,16 @@ def prices(found: "Estimate") -> None:
     print(f"  spot: {found.prices.spot_source}")
 
 
-def _dollars(amount: float | None) -> str:
-    if amount is None:
-        return "-"
-    return f"${amount:,.2f}" if amount >= 10 or amount == 0 else f"${amount:.4f}"
+def tariff(found: "Tariff", *, stream: TextIO) -> None:
+    """What a launch is estimated at."""
+    if found.dollars is not None:
+        print(
+            f"  estimated: {money(found.dollars)} for {found.units} units on {found.node} "
+            f"({lasting(found.hours or 0.0)} each: {found.hours_source}); {found.source}",
+            file=stream,
+        )
+    else:
+        print(f"  no estimate: nobody knows how long a unit takes; {found.node}", file=stream)
 
 
 def problems(found: Sequence[Problem], out: TextIO, limit: int) -> None:
@@ -145,10 +154,14 @@ def status(found: "Status", *, stream: TextIO) -> None:
     run = found.run
     state = found.as_dict()["state"]
     rehearsal = " REHEARSAL: these are no results." if run.rehearsal else ""
+    if found.lost:
+        print(f"lost nodes: {found.lost} attempt{'s' * (found.lost > 1)} ended with one", file=stream)
     print(
         f"{run.pipeline}: {summary(found.counts)}. Run {run.run}: {state}.{rehearsal} {run.message}".rstrip(),
         file=stream,
     )
+    if found.cost:
+        print(f"  {found.cost}", file=stream)
 
 
 def next_steps(found: "Status") -> None:
@@ -252,3 +265,41 @@ def cluster(found: "Cluster") -> None:
     )
     if found.unpriced:
         print(f"  no price is known for {', '.join(found.unpriced)}")
+
+
+def _use(kept: bool, used: bool, left: bool) -> str:
+    return "kept" if kept else "in use" if used else "left" if left else "free"
+
+
+def leftovers(found: "Audit") -> None:
+    """What there is on AWS of clusters and runs, whose, since when, and what it costs."""
+    left = {id(thing) for thing in found.left}
+    rows = [
+        (
+            thing.kind,
+            thing.id,
+            thing.region,
+            thing.cluster or thing.output or thing.run,
+            f"{thing.since:%F %H:%M}" if thing.since else "",
+            "?" if thing.hourly is None else f"{thing.hourly:.4f}",
+            _use(thing.kept, used, id(thing) in left),
+            thing.note,
+        )
+        for thing, used in found.things
+    ]
+    if rows:
+        columns = ("what", "id", "region", "of", "since (UTC)", "$/h", "", "")
+        _table(sys.stdout, columns, rows, {"left": "red"})
+    of = f"cluster {found.named}: " if found.named else ""
+    if rows:
+        unknown = sum(thing.hourly is None for thing, _ in found.things)
+        more = f", and {unknown} of unknown price" if unknown else ""
+        print(f"{of}{len(rows)} things, ${found.hourly:.3f} per hour, ${found.monthly:.2f} per month{more}")
+    elif not found.unseen:
+        print(f"{of}nothing is left")
+    if found.left and not found.named:
+        print(f"{len(found.left)} of them should not be there")
+    for one in found.unseen:
+        print(f"not looked for: {one.kind}{f' in {one.region}' if one.region else ''} ({one.why})")
+    if found.unseen:
+        print("so this is not all that may be there; docs/audit.md lists the permissions it takes")

@@ -1,5 +1,6 @@
 """Slurm, by what its own commands say: what its partitions and nodes can take, which jobs wait and why."""
 
+import contextlib
 import getpass
 import re
 import shlex
@@ -119,7 +120,7 @@ def choose(found: Sequence[Partition], machines: Sequence[Node], wanted: str, as
         told = "; ".join(f"{name}: {lack}" for name, lack in lacks.items()) or "it has no partition"
         raise BadInput(
             f"no Slurm partition takes a job of {asked.cpus} cpus, {asked.memory_mib} MiB and "
-            f"{asked.seconds / 3600:.1f} h: {told}; ask for less (--cpus, --memory-mib, --time-limit) "
+            f"{_span(asked.seconds) if asked.seconds else 'any time'}: {told}; ask for less (--cpus, --memory-mib, --time-limit) "
             "or name another partition (--backend-setting partition=NAME)"
         )
     return wanted if names else fitting[0]
@@ -130,7 +131,7 @@ def refusal(partition: Partition, machines: Sequence[Node], asked: Asked) -> str
     if not partition.up:
         return "is not up"
     if partition.seconds is not None and asked.seconds > partition.seconds:
-        return f"allows {partition.seconds / 3600:.1f} h"
+        return f"allows {_span(partition.seconds)}"
     if partition.node_cpus is not None and asked.cpus > partition.node_cpus:
         return f"allows {partition.node_cpus} cpus of a node"
     if partition.node_memory_mib is not None and asked.memory_mib > partition.node_memory_mib:
@@ -168,7 +169,10 @@ def end(sign: str) -> int:
     found = jobs(sign)
     if not found:
         return 0
-    _run("scancel", *(job.id for job in found))
+    with contextlib.suppress(
+        InfrastructureError
+    ):  # one that ends by itself just now is an error of scancel's
+        _run("scancel", *(job.id for job in found))
     limit = time.monotonic() + PATIENCE
     while left := jobs(sign):
         if time.monotonic() > limit:
@@ -254,6 +258,10 @@ def _records(text: str, key: str) -> list[dict[str, str]]:
 
 def _limit(text: str) -> int | None:
     return None if text in _UNLIMITED else int(text)
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
 
 
 def _run(*words: str) -> str:

@@ -1,5 +1,6 @@
 """Slurm as a backend: the partition and time that its jobs ask for, launches as jobs, and the end of strays."""
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -42,12 +43,21 @@ def fitted(backend: Backend, asked: Mapping[str, int]) -> Backend:
 
 def watch(backend: Backend, digest: str, run: str) -> None:
     """Look at the jobs of a run. Raises InfrastructureError when one waits for what never comes."""
-    for job in slurm.jobs(f"neurocwl.{digest}.{run}"):
+    jobs: list[slurm.Job] = []
+    with contextlib.suppress(InfrastructureError):  # a controller that is busy or restarted answers later
+        jobs = slurm.jobs(f"neurocwl.{digest}.{run}")
+    for job in jobs:
         if job.waits_for_ever:
             raise InfrastructureError(
                 f"Slurm will never start its job {job.id} (squeue: {job.reason}): ask for less (--cpus, --memory-mib, "
                 "--time-limit), or give --backend-setting partition=, account= or qos= that allow it"
             )
+
+
+def clear(backend: Backend, digest: str, run: str) -> None:
+    """Cancel what jobs of the run are left; those that cannot be cancelled now, the next launch cancels."""
+    with contextlib.suppress(InfrastructureError):
+        slurm.end(f"neurocwl.{digest}.{run}")
 
 
 def end_strays(backend: Backend, access: Access, digest: str) -> int:

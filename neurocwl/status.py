@@ -5,9 +5,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neurocwl import globs, lease
+from neurocwl import budget, globs, lease
+from neurocwl.budget import Tariff
 from neurocwl.receipts import UnitState, read_states
-from neurocwl.runs import Run, read_inputs, read_running
+from neurocwl.runs import Again, Run, read_inputs, read_rounds, read_running
+from neurocwl.stop import OVER_BUDGET
 from neurocwl.storage import Location
 from neurocwl.template import GROUP
 
@@ -29,6 +31,7 @@ class UnitStatus:
     size: int  # bytes
     attempts: int
     task_key: str
+    dollars: float | None = None  # of its attempts in this run; None: nobody knows prices
 
     def as_dict(self) -> dict[str, Any]:
         """The stable form of --json."""
@@ -42,6 +45,7 @@ class UnitStatus:
             "bytes": self.size,
             "attempts": self.attempts,
             "task_key": self.task_key,
+            "dollars": self.dollars,
         }
 
 
@@ -52,6 +56,13 @@ class Status:
     run: Run
     alive: bool
     units: tuple[UnitStatus, ...]
+    lost: int = 0  # attempts of the run that went with their node
+    money: Mapping[str, Any] | None = None  # as in run.json, with what is spent
+
+    @property
+    def cost(self) -> str:
+        """What it cost, beside the estimate; empty when nobody knows prices."""
+        return budget.told(self.money) if self.money else ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -80,6 +91,8 @@ class Status:
             "started": self.run.started,
             "ended": self.run.ended,
             "counts": self.counts,
+            "money": self.money,
+            "lost": self.lost,
             "units": [unit.as_dict() for unit in self.units],
         }
 
@@ -90,17 +103,37 @@ def read(output: Location, run: Run) -> Status:
     alive = bool(held and held.alive)
     states = read_states(output)
     running = read_running(output, run.run) if alive else []
+    decided = read_rounds(output, run.run)
     planned = {unit["unit"]: unit for unit in run.units}
     gathered = _gathered(output, states, planned.get(GROUP, {}).get("results", ["**"]))
     units = [
-        _status(plan, states.get(name, UnitState(None)), run, alive, running, gathered)
+        _status(plan, states.get(name, UnitState(None)), run, alive, running, gathered, decided.units)
         for name, plan in planned.items()
     ]
     units += [
-        _status({"unit": name}, states[name], run, alive, running, gathered)
+        _status({"unit": name}, states[name], run, alive, running, gathered, {})
         for name in sorted(set(states) - set(planned))
     ]
-    return Status(run, alive, tuple(units))
+    return Status(run, alive, tuple(units), decided.lost, _money(run, states))
+
+
+def _money(run: Run, states: Mapping[str, UnitState]) -> dict[str, Any] | None:
+    """What a run was estimated at and what it cost, as it recorded it, else by receipts; None: nobody knows prices."""
+    if not run.money or "spent" in run.money:
+        return dict(run.money) or None
+    paid = {unit: _seconds(run, state) for unit, state in states.items() if unit != GROUP}
+    spent = budget.account(Tariff(**run.money["tariff"]), {unit: took for unit, took in paid.items() if took})
+    return {**run.money, "spent": spent}
+
+
+def _dollars(run: Run, state: UnitState) -> float | None:
+    if not run.money:
+        return None
+    return round(Tariff(**run.money["tariff"]).price(_seconds(run, state)), 6)
+
+
+def _seconds(run: Run, state: UnitState) -> float:
+    return budget.paid_by(state.receipt.attempts, run.run) if state.receipt else 0.0
 
 
 def _gathered(output: Location, states: Mapping[str, UnitState], results: Sequence[str]) -> str | None:
@@ -133,9 +166,13 @@ def _status(
     alive: bool,
     running: Collection[str],
     gathered: str | None,
+    decided: Mapping[str, Again],
 ) -> UnitStatus:
     receipt = state.receipt
     status, reason = _judged(plan, state, run, alive, running, gathered)
+    note = decided.get(plan["unit"])
+    if note and note.attempt == (receipt.attempt if receipt and receipt.run == run.run else None):
+        status, reason = _after_a_round(status, reason, note, alive, plan["unit"] in running)
     return UnitStatus(
         unit=plan["unit"],
         participant=plan.get("participant") or (receipt.participant if receipt else None),
@@ -146,7 +183,17 @@ def _status(
         size=sum(written.size for written in receipt.delivered) if receipt else 0,
         attempts=len(receipt.attempts) if receipt else 0,
         task_key=receipt.task_key if receipt else plan.get("task_key", ""),
+        dollars=_dollars(run, state),
     )
+
+
+def _after_a_round(status: str, reason: str, note: Again, alive: bool, running: bool) -> tuple[str, str]:
+    """What became of a unit whose last attempt has been judged."""
+    if note.again and alive and status in (FAILED, WAITING, RUNNING):
+        return (RUNNING if running else WAITING), note.why
+    if not note.again and status in (FAILED, NOT_STARTED):
+        return status, f"{reason}; {note.why}"
+    return status, reason
 
 
 def _judged(
@@ -184,6 +231,8 @@ def _judged(
     if alive:
         return WAITING, str(plan.get("reason", ""))
     before = f" (before: {receipt.status})" if receipt else ""
+    if run.status == OVER_BUDGET:
+        return NOT_STARTED, f"budget: the run reached its --max-cost{before}; launch again with more"
     return NOT_STARTED, f"the run ended before it did{before}; launch again"
 
 

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+OVER_BUDGET = "over-budget"  # a run's status
+
 
 class Stop(threading.Event):
     """Set when the run must end early; knows why."""
@@ -17,6 +19,12 @@ class Stop(threading.Event):
         """End the run, and say why."""
         self.reason, self.status = reason, "cancelled" if reason == "cancelled" else "interrupted"
         self.set()
+
+    def over_budget(self, reason: str) -> None:
+        """End the run because it may spend no more; nothing runs that would be lost."""
+        if not self.is_set():
+            self.reason, self.status = reason, OVER_BUDGET
+            self.set()
 
     def broken(self, error: BaseException) -> None:
         """Remember that the run ended by an error, unless it was being stopped."""

@@ -19,7 +19,7 @@ BATCH = "batch"  # the unit of a pipeline that takes many small images at once
 DATASET_FOLDER = "bids"  # what the dataset is called where a tool sees it
 # Names of a dataset workflow's own inputs and of what passes through the tool.
 RESERVED_INPUTS = frozenset({"output", "run", "units", "unit", "unit_context", "unit_output", "unit_run"})
-RESERVED_OUTPUTS = frozenset({"exit_code", "passed_context", "passed_output", "passed_run"})
+RESERVED_OUTPUTS = frozenset({"exit_code", "used", "passed_context", "passed_output", "passed_run"})
 NOT_TEMPLATES = (".test", ".contract", ".schema")  # what else lies in jobs/
 
 # Bindings that become one folder, and what it is called.
@@ -98,6 +98,8 @@ class Template:
 
     def delivery(self) -> dict[str, Any]:
         """What stage-out must know, as CWL data."""
+        places = [b.derivatives for b in self.bind.values() if b.derivatives and b.derivatives.resume]
+        resume = [folder for place in places for folder in place.folders]
         return {
             "pipeline": self.pipeline,
             "deliver": self.deliver,
@@ -106,6 +108,7 @@ class Template:
             "forbid": list(self.forbid),
             "shared": list(self.shared),
             **({"leave_out": list(self.leave_out)} if self.leave_out else {}),
+            **({"resume": resume} if resume else {}),
         }
 
 

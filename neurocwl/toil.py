@@ -17,9 +17,12 @@ from neurocwl.errors import InfrastructureError
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # nothing may be loaded between fork and exec
 POLL = 0.5  # seconds
+LOST, MEMLIMIT, KILLED = "LOST", "MEMLIMIT", "KILLED"  # why Toil's workers end before they are through
 PATIENCE = 20.0  # seconds that Toil has to stop its workers
 
 # The scatter index stands in the name of the job that ends a unit: "workflow.cwl.3._:<uuid>._resolve".
+_GIVEN_UP = re.compile(r"Job failed with exit value (\S+): .* (\S+) v\d+\n(?:.*\n)??.*Exit reason: (\w+)")
+_FAILED = re.compile(r"JobFailedMessage\t[^\t]*\t(\S+)")
 _ENDED = re.compile(r"JobCompletedMessage\t[^\t]*\.(\d+)\.[^\t]*_resolve\t[^\t]*\t0")
 
 
@@ -32,6 +35,7 @@ class Leader:
     folder: Path  # job store, temporary files and logs; the caller removes it
     environment: Mapping[str, str]
     options: Sequence[str] = ()  # replace those of the same name below
+    without: Sequence[str] = ()  # variables of this process that it must not have
     job_store: str = ""  # Toil's locator; without one it lies in the folder
 
     @property
@@ -61,10 +65,15 @@ class Leader:
             f"--tmpdir-prefix={self.folder / 'tmp'}/",
             f"--outdir={self.folder / 'out'}",
             f"--writeMessages={self.messages}",
+            *self._batch_logs(),
             *self.options,
             str(self.workflow),
             str(self.job_order),
         ]
+
+    def _batch_logs(self) -> list[str]:
+        """Where nodes share the folder, what a batch system notes of each job goes with it, and is removed with it."""
+        return [] if self.job_store.startswith("aws:") else [f"--batchLogsDir={self.folder / 'batch'}"]
 
 
 def executable() -> Path:
@@ -93,7 +102,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=outputs,
             stderr=log,
-            env={**os.environ, **leader.environment},
+            env={**{k: v for k, v in os.environ.items() if k not in leader.without}, **leader.environment},
             cwd=leader.folder,
             start_new_session=True,  # Ctrl-C reaches the launcher alone, which then ends Toil in order
             preexec_fn=_end_with_parent,
@@ -175,6 +184,23 @@ def _follow(messages: Path, offset: int, on_unit: Callable[[int], None]) -> int:
 def ended_units(text: str) -> list[int]:
     """The scatter indices of the units that ended, in Toil's messages."""
     return [int(match.group(1)) for match in _ENDED.finditer(text)]
+
+
+def given_up(log: str, messages: str) -> str:
+    """Why Toil gave up jobs of a shard: LOST (their nodes went away), MEMLIMIT, KILLED, FAILED; empty when it did not.
+
+    log: the leader's; messages: Toil's message file. Neither says which unit a job works for: KILLED stands for several
+    reasons at once, too. A worker that ends by itself, because something in the workflow went wrong, has exit value 1.
+    """
+    last = {m[2]: _reason(m[1], m[3]) for m in _GIVEN_UP.finditer(log)}
+    found = {last[job] for job in _FAILED.findall(messages) if job in last}
+    return KILLED if len(found) > 1 else next(iter(found), "")
+
+
+def _reason(value: str, said: str) -> str:
+    if said in (LOST, MEMLIMIT):
+        return said
+    return "FAILED" if value == "1" else KILLED
 
 
 def _end_with_parent() -> None:

@@ -26,7 +26,13 @@ CONTEXT_FIELDS: dict[str, str] = {
     "rehearsal": "string?",
 }
 PASSED = {"context": "Any", "output": "string", "run": "string"}
+USED = ".neurocwl-used.json"  # toolwrappers/container_run.py
+USED_BY_STEPS: CWL = {
+    "type": "array",
+    "items": ["null", "File", {"type": "array", "items": ["null", "File"]}],
+}
 HOISTED = ("cwlVersion", "$namespaces", "$schemas")
+GATE = "neurocwl-gate"  # in toolwrappers/bin, which is on the PATH of workers
 
 
 def dataset_workflow(
@@ -38,6 +44,8 @@ def dataset_workflow(
     stage_in: bool = False,
     rehearsal: bool = False,
     encrypt: str | None = None,
+    gated: bool = False,
+    container: bool = True,
 ) -> CWL:
     """The CWL of the scatter over units.
 
@@ -47,6 +55,8 @@ def dataset_workflow(
     runs stage-out in the tool's own worker only when it knows what the tool asks for beforehand.
     rehearsal: tell the stand-in of each unit what to rehearse.
     encrypt: how S3 encrypts what stage-out writes.
+    gated: each unit asks at the output before its tool starts (toolwrappers/gate.py). The docker client does it;
+    with container=False the tool's command.
     stage_in: a step before the tool brings its files, instead of the engine; see toolwrappers/stage_in.py.
     """
     tool = template.tool
@@ -54,7 +64,10 @@ def dataset_workflow(
     parameters = {name: spec for name, spec in tool["inputs"].items() if name not in bound}
     stage_out: Any = _step_tool("stage-out") if inline else "../tools/stage-out.cwl"
     brought = (*template.file_inputs, *template.result_inputs) if stage_in else ()
-    changes = _Changes(template.image, image or template.image, resources or {}, rehearsal, inline)
+    gate = f"$(inputs.unit_output)#$(inputs.unit_run)#{encrypt or ''}" if gated else ""
+    changes = _Changes(
+        template.image, image or template.image, resources or {}, rehearsal, inline, gate, container
+    )
     recorded = _recorded(tool, template.tool_file, changes, PASSED)
     passed = {"unit_output": "output", "unit_run": "run"}
     per_unit: CWL = {
@@ -89,6 +102,7 @@ def dataset_workflow(
                     *template.outputs,
                     *template.logs,
                     "exit_code",
+                    "used",
                     *(f"passed_{name}" for name in PASSED),
                 ],
             },
@@ -99,10 +113,15 @@ def dataset_workflow(
                     "output": "tool/passed_output",
                     "run": "tool/passed_run",
                     "exit_code": "tool/exit_code",
+                    "used": "tool/used",
                     "outputs": _merged(f"tool/{name}" for name in template.outputs),
                     "logs": _merged(f"tool/{name}" for name in template.logs),
                     "delivery": {
-                        "default": {**template.delivery(), **({"encrypt": encrypt} if encrypt else {})}
+                        "default": {
+                            **template.delivery(),
+                            **({"encrypt": encrypt} if encrypt else {}),
+                            **({"asked": dict(resources)} if resources else {}),
+                        }
                     },
                 },
                 "out": ["receipt"],
@@ -252,6 +271,8 @@ class _Changes:
     resources: Mapping[str, int]
     rehearsal: bool
     inline: bool
+    gate: str  # what tells a tool where to ask before it starts; empty: nothing
+    container: bool
 
 
 def _recorded(process: CWL, file: Path, changes: _Changes, passed: Mapping[str, str]) -> CWL:
@@ -266,10 +287,13 @@ def _recorded(process: CWL, file: Path, changes: _Changes, passed: Mapping[str, 
         recorded |= _recorded_steps(process, file, changes)
         codes = [f"{step}/exit_code" for step in process["steps"]]
         outputs["exit_code"] = {"type": "Any", "outputSource": codes, "linkMerge": "merge_nested"}
+        accounts = [f"{step}/used" for step in process["steps"]]
+        outputs["used"] = {"type": USED_BY_STEPS, "outputSource": accounts, "linkMerge": "merge_nested"}
         for name, type_ in passed.items():
             outputs[f"passed_{name}"] = {"type": type_, "outputSource": f"unit_{name}"}
         return {**recorded, "outputs": outputs}
     outputs["exit_code"] = {"type": "int", "outputBinding": {"outputEval": "$(runtime.exitCode)"}}
+    outputs["used"] = {"type": "File?", "outputBinding": {"glob": USED}}
     for name, type_ in passed.items():
         value = f"$(inputs.unit_{name})"
         outputs[f"passed_{name}"] = {"type": type_, "outputBinding": {"outputEval": value}}
@@ -286,6 +310,11 @@ def _recorded(process: CWL, file: Path, changes: _Changes, passed: Mapping[str, 
     variables["NEUROCWL_UNIT"] = "$(inputs.unit_context.unit)"
     if changes.rehearsal:
         variables["NEUROCWL_REHEARSAL"] = "$(inputs.unit_context.rehearsal)"
+    if changes.gate:
+        variables["NEUROCWL_GATE"] = changes.gate
+        if not changes.container:
+            words = recorded.get("baseCommand", [])
+            recorded["baseCommand"] = [GATE, *([words] if isinstance(words, str) else words)]
     requirements["EnvVarRequirement"] = {"envDef": variables}
     recorded["hints"], recorded["requirements"] = hints, requirements
     return _included(recorded, file.parent) if changes.inline else recorded
@@ -307,7 +336,8 @@ def _recorded_steps(process: CWL, file: Path, changes: _Changes) -> CWL:
         if isinstance(inner, str):
             where = (file.parent / inner).resolve()
             inner = tool_of(where)
-        tool = _recorded(inner, where, changes, {"context": "Any"})
+        passed = PASSED if changes.gate else {"context": "Any"}
+        tool = _recorded(inner, where, changes, passed)
         for fed in _fed_by_steps(step["in"]):  # a step that failed may have made nothing
             spec = tool["inputs"].get(fed)
             if spec is not None:
@@ -315,8 +345,8 @@ def _recorded_steps(process: CWL, file: Path, changes: _Changes) -> CWL:
                 tool["inputs"][fed] = {**known, "type": _maybe_missing(known["type"])}
         steps[name] = {
             **step,
-            "in": {**step["in"], "unit_context": "unit_context"},
-            "out": [*step["out"], "exit_code"],
+            "in": {**step["in"], **{f"unit_{name}": f"unit_{name}" for name in passed}},
+            "out": [*step["out"], "exit_code", "used"],
             "run": tool,
         }
     return {"steps": steps}

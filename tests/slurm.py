@@ -91,6 +91,8 @@ class Cluster:
                 process.kill()
         if identities:
             subprocess.run(["docker", "kill", *identities], capture_output=True, check=False)
+        # Slurm would find out by itself in half a minute; ParallelCluster's daemon, which asks EC2, tells it.
+        self.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=gone")
 
 
 def missing() -> str:
@@ -101,29 +103,31 @@ def missing() -> str:
 @contextlib.contextmanager
 def running(
     *,
-    nodes: Sequence[str],
-    partitions: Sequence[str] = ("PartitionName=all Nodes=ALL Default=YES",),
-    cloud: bool = False,
+    nodes: Sequence[str] = (),
+    cloud: Sequence[str] = (),
+    settings: Sequence[str] = ("PartitionName=all Nodes=ALL Default=YES",),
     idle: int = 8,
     cpus: int = 1,
     memory: int = 8000,
 ) -> Iterator[Cluster]:
     """A Slurm while the body runs; nothing of it is left after.
 
-    cloud: whether nodes come when jobs wait and go when they were idle for `idle` seconds. memory: MiB of a node.
+    cloud: nodes that come when jobs wait and go when they were idle for `idle` seconds. memory: MiB of a node.
+    settings: further lines of slurm.conf.
     """
     # A socket's path has at most 107 characters, which pytest's folders use up.
     folder = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
     try:
-        _write(folder, nodes, partitions, cloud=cloud, idle=idle, cpus=cpus, memory=memory)
+        size = f"CPUs={cpus} RealMemory={memory}"
+        _write(folder, nodes, cloud, size, settings, idle)
         keeper = subprocess.Popen(
-            [sys.executable, __file__, str(folder), *(() if cloud else nodes)],
+            [sys.executable, __file__, str(folder), *nodes],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
         try:
             cluster = Cluster(folder, keeper.pid)
-            _wait(cluster, keeper, () if cloud else nodes)
+            _wait(cluster, keeper, nodes)
             yield cluster
         finally:
             assert keeper.stdin
@@ -134,17 +138,10 @@ def running(
 
 
 def _write(
-    folder: Path,
-    nodes: Sequence[str],
-    partitions: Sequence[str],
-    *,
-    cloud: bool,
-    idle: int,
-    cpus: int,
-    memory: int,
+    folder: Path, nodes: Sequence[str], cloud: Sequence[str], size: str, settings: Sequence[str], idle: int
 ) -> None:
     host, user = socket.gethostname(), getpass.getuser()
-    control, *ports = _free_ports(1 + len(nodes))
+    control, *ports = _free_ports(1 + len(nodes) + len(cloud))
     saving = [
         f"ResumeProgram={folder}/resume",
         f"SuspendProgram={folder}/suspend",
@@ -153,10 +150,11 @@ def _write(
         "ResumeTimeout=60",
         "ResumeRate=0",
         "SuspendRate=0",
+        f"SuspendExcNodes={','.join(nodes)}",
         "TreeWidth=65533",
         "PrivateData=cloud",
     ]
-    state = "CLOUD" if cloud else "UNKNOWN"
+    states = [*(["UNKNOWN"] * len(nodes)), *(["CLOUD"] * len(cloud))]
     lines = [
         "ClusterName=loopback",
         f"SlurmctldHost={host}(127.0.0.1)",
@@ -188,10 +186,10 @@ def _write(
         "SchedulerParameters=bf_interval=3,sched_interval=5",
         *(saving if cloud else []),
         *(
-            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory} State={state}"
-            for node, port in zip(nodes, ports, strict=True)
+            f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} {size} State={state}"
+            for node, port, state in zip([*nodes, *cloud], ports, states, strict=True)
         ),
-        *partitions,
+        *settings,
     ]
     (folder / "slurm.conf").write_text("\n".join(lines) + "\n")
     (folder / "state").mkdir(mode=0o700)

@@ -4,8 +4,11 @@ Runs on the worker, beside the container of the tool, and needs Python 3 alone (
 output is on S3): what every Toil worker has. Usage: stage_out.py REQUEST.json; writes receipt.json here.
 
 The request holds `context` (unit, participant, session, task_key, previous), `output` (s3:// URL or
-folder), `run`, `exit_code`, `outputs` and `logs` (CWL File or Directory objects, or null) and `delivery`
-(what the job template says about them).
+folder), `run`, `exit_code`, `outputs` and `logs` (CWL File or Directory objects, or null), `delivery`
+(what the job template says about them, and what the tool was given) and `used` (what container_run.py wrote).
+
+A machine that is about to be taken away leaves little time: what the next attempt can go on from is delivered
+first, and what does not fit into the time is not delivered.
 
 The order is the promise. staging.json names what is about to be written; then come the bytes; then what
 earlier attempts left and this one did not write again is deleted; then the receipt, by a conditional PUT.
@@ -25,11 +28,14 @@ import re
 import secrets
 import socket
 import sys
+import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gate
+import shortage
 import worker_environment
 from output_store import TRANSFERS, LostRace, Store, digest_of, open_store
 
@@ -44,6 +50,7 @@ class Item:
 
     source: Path
     path: str
+    resumes: bool = False  # the next attempt can go on from it
 
 
 def files_below(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -80,6 +87,15 @@ def worst(codes: Any) -> int:
     return 1 if codes is None else int(codes)
 
 
+def all_codes(codes: Any) -> Iterator[int | None]:
+    """Every exit code in lists of lists."""
+    if isinstance(codes, list):
+        for code in codes:
+            yield from all_codes(code)
+    else:
+        yield codes
+
+
 def objects(value: Any) -> Iterator[dict[str, Any]]:
     """The CWL Files and Directories in a value: it may be one, null, or lists of lists of them."""
     if isinstance(value, list):
@@ -106,7 +122,8 @@ def collect(values: list[Any], places: list[str]) -> list[Item]:
             if one["class"] == "File":
                 items.append(Item(source, base + (one.get("basename") or source.name)))
             else:
-                items.extend(Item(file, base + path) for file, path in files_below(source))
+                files = ((file, path) for file, path in files_below(source) if file.name != shortage.NAME)
+                items.extend(Item(file, base + path) for file, path in files)
     return items
 
 
@@ -151,7 +168,12 @@ def sayable(path: str) -> bool:
 
 
 def judge(
-    exit_code: int, items: list[Item], delivery: dict[str, Any], context: dict[str, Any], logs: list[Any]
+    exit_code: int,
+    items: list[Item],
+    delivery: dict[str, Any],
+    context: dict[str, Any],
+    logs: list[Any],
+    account: shortage.Account = shortage.UNKNOWN,
 ) -> tuple[str, str]:
     """Whether the unit is done or failed, and why: from the exit code and from the files alike."""
     paths = {item.path: item.source for item in items}
@@ -173,7 +195,7 @@ def judge(
     if exit_code != 0:
         meaning = {
             125: " (the container could not be started)",
-            137: " (killed: most likely out of memory)",
+            137: shortage.killed(account),
             143: " (stopped: time limit or shutdown)",
         }
         words = last_words(logs)
@@ -194,16 +216,20 @@ class Attempt:
     shared: list[Item]
     logs: list[Item]
     seconds: int | None = None  # that the unit took so far
+    account: shortage.Account = shortage.UNKNOWN
+    short_of: str | None = None  # memory or disk: what it failed for
 
 
 def stage_out(request: dict[str, Any]) -> dict[str, Any]:
-    """Deliver and commit one unit; returns its receipt.
+    """Deliver and commit one unit; returns its receipt, or a note that is none when it was kept from starting.
 
     Raises LostRace when another attempt committed meanwhile, RuntimeError when bytes do not arrive.
     """
     context = request["context"]
     attempt = judged(request)
     store = open_store(request["output"], attempt.home, request["delivery"].get("encrypt"))
+    if kept_back(request, store):
+        return {"unit": context["unit"], "status": "not-started", "reason": attempt.reason, "manifest": []}
     before, tag = _receipt(store, attempt.home)
     staging = store.get(f"{attempt.home}/staging.json")
     interrupted = json.loads(staging[0]) if staging else {}
@@ -233,14 +259,16 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
     store.drop_partial(touched)
     store.delete(_in_the_way(leftovers, {i.path for i in attempt.own}))
     with concurrent.futures.ThreadPoolExecutor(TRANSFERS) as pool:
-        manifest = list(pool.map(lambda item: _deliver(store, item), attempt.own))
         logs = list(pool.map(lambda item: _deliver(store, item), attempt.logs))
+        arrived = list(pool.map(lambda item: _deliver_in_time(store, item, attempt), attempt.own))
+    manifest = [entry for entry in arrived if entry]
     shared = [_deliver_shared(store, item) for item in attempt.shared]
     shared += _still_shared(store, before, interrupted, {item.path for item in attempt.shared})
     store.delete(sorted(leftovers - {entry["path"] for entry in manifest}))
 
+    resumes = all(e or not i.resumes for i, e in zip(attempt.own, arrived, strict=True))
     receipt = receipt_of(
-        request, attempt, before, {"manifest": manifest, "shared": shared, "earlier": earlier}, logs
+        request, attempt, before, {"manifest": manifest, "shared": shared, "earlier": earlier}, logs, resumes
     )
     if store.tag(f"{attempt.home}/staging.json") != note_tag:
         raise LostRace(f"{attempt.home}/staging.json was written by another attempt: that one goes on")
@@ -250,13 +278,29 @@ def stage_out(request: dict[str, Any]) -> dict[str, Any]:
     return receipt
 
 
+def kept_back(request: dict[str, Any], store: Store) -> bool:
+    """Whether gate.py let nothing of the unit start, which is no failure and leaves no receipt."""
+    codes = list(all_codes(request["exit_code"]))
+    if gate.KEPT_BACK not in codes or 0 in codes:
+        return False
+    run, unit = request["run"], request["context"]["unit"]
+    return gate.is_closed(store, run) and not gate.has_begun(store, run, unit)
+
+
 def judged(request: dict[str, Any]) -> Attempt:
     """The verdict on what the tool made, and where each file goes because of it."""
     context, delivery = request["context"], request["delivery"]
     id_ = f"{datetime.datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     home = f"{STATE}/units/{context['unit']}"
     items = collect(request["outputs"], [fill(place, context) for place in delivery["outputs"]])
-    status, reason = judge(worst(request["exit_code"]), items, delivery, context, request["logs"])
+    account = shortage.account(location_of(one) for one in objects(request.get("used")))
+    status, reason = judge(worst(request["exit_code"]), items, delivery, context, request["logs"], account)
+    short = None
+    if status != "done":
+        texts = [location_of(one) for one in objects(request["logs"])]
+        short = None if account.lost else shortage.short_of(account, texts)
+        known = shortage.words(account, short, delivery.get("asked", {}))
+        reason = "; ".join(why for why in (known, reason) if why)
     useless = delivery.get("leave_out", [])
     items = [i for i in items if sayable(i.path) and not any(matches(i.path, p) for p in useless)]
     delivered = status == "done" or (
@@ -267,11 +311,17 @@ def judged(request: dict[str, Any]) -> Attempt:
         own = [i for i in items if i not in shared]
     else:
         shared = []
-        own = [Item(i.source, f"{home}/attempts/{id_}/outputs/{i.path}") for i in items]
+        goes_on = [f"{fill(place, context)}/**" for place in delivery.get("resume", [])]
+        own = [
+            Item(
+                i.source, f"{home}/attempts/{id_}/outputs/{i.path}", any(matches(i.path, p) for p in goes_on)
+            )
+            for i in items
+        ]
+        own.sort(key=lambda item: not item.resumes)
     logs = apart(collect(request["logs"], [f"{home}/attempts/{id_}/logs"] * len(request["logs"])))
-    return Attempt(
-        id_, home, status, reason, delivered, own, shared, logs, worker_environment.seconds_since_start()
-    )
+    seconds = worker_environment.seconds_since_start()
+    return Attempt(id_, home, status, reason, delivered, own, shared, logs, seconds, account, short)
 
 
 def apart(logs: list[Item]) -> list[Item]:
@@ -313,13 +363,21 @@ def receipt_of(
     before: dict[str, Any] | None,
     files: dict[str, Any],
     logs: list[dict[str, Any]],
+    resumes: bool = True,
 ) -> dict[str, Any]:
-    """The receipt; its form is described in docs/formats.md."""
+    """The receipt; its form is described in docs/formats.md. resumes: all that the next one goes on from is there."""
     context = request["context"]
     verdict = {"status": attempt.status, "exit_code": worst(request["exit_code"]), "reason": attempt.reason}
     this_one = {"attempt": attempt.id, "run": request["run"], **verdict, "logs": logs}
     if attempt.seconds is not None:
         this_one["seconds"] = attempt.seconds
+    asked, used = request["delivery"].get("asked"), attempt.account.used
+    more = {"asked": asked, "used": used, "short_of": attempt.short_of}
+    this_one |= {name: value for name, value in more.items() if value}
+    if attempt.account.lost and attempt.status != "done":
+        this_one["lost"] = True
+    if not resumes:
+        this_one["resumes"] = False
     return {
         "receipt": RECEIPT_FORMAT,
         "unit": context["unit"],
@@ -410,6 +468,12 @@ def _deliver(store: Store, item: Item) -> dict[str, Any]:
         "sha256": sha256,
         "etag": store.put_file(item.source, item.path, sha256, size),
     }
+
+
+def _deliver_in_time(store: Store, item: Item, attempt: Attempt) -> dict[str, Any] | None:
+    """Deliver a file; None when the machine will be gone before, and the file is no result."""
+    deadline = None if attempt.delivered else attempt.account.deadline
+    return None if deadline is not None and time.time() > deadline else _deliver(store, item)
 
 
 def _json(value: Any) -> bytes:

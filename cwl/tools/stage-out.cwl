@@ -17,6 +17,12 @@ requirements:
         basename: output_store.py
         contents: {$include: ../../toolwrappers/output_store.py}
       - class: File
+        basename: gate.py
+        contents: {$include: ../../toolwrappers/gate.py}
+      - class: File
+        basename: shortage.py
+        contents: {$include: ../../toolwrappers/shortage.py}
+      - class: File
         basename: worker_environment.py
         contents: {$include: ../../toolwrappers/worker_environment.py}
       - entryname: request.json
@@ -56,7 +62,16 @@ inputs:
     doc: The tool's logs.
   delivery:
     type: Any
-    doc: What the job template says - places of the outputs, expected and forbidden files, shared files.
+    doc: |
+      What the job template says - places of the outputs, expected and forbidden files, shared files - and what the
+      tool was given (asked).
+  used:
+    type:
+      - "null"
+      - File
+      - type: array
+        items: ["null", File, {type: array, items: ["null", File]}]
+    doc: What the tool's container took, as toolwrappers/container_run.py wrote it; of a workflow, of each step.
 
 stdout: stage-out.log
 

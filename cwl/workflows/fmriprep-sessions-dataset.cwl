@@ -1031,6 +1031,10 @@ steps:
                 type: int
                 outputBinding:
                   outputEval: $(runtime.exitCode)
+              used:
+                type: File?
+                outputBinding:
+                  glob: .neurocwl-used.json
               passed_context:
                 type: Any
                 outputBinding:
@@ -1382,6 +1386,7 @@ steps:
           - "stdout_log"
           - "stderr_log"
           - exit_code
+          - used
           - passed_context
           - passed_output
           - passed_run
@@ -1392,6 +1397,7 @@ steps:
             output: tool/passed_output
             run: tool/passed_run
             exit_code: tool/exit_code
+            used: tool/used
             outputs:
               source:
               - tool/out_dir

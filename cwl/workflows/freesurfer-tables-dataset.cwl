@@ -201,6 +201,10 @@ steps:
                 type: int
                 outputBinding:
                   outputEval: $(runtime.exitCode)
+              used:
+                type: File?
+                outputBinding:
+                  glob: .neurocwl-used.json
               passed_context:
                 type: Any
                 outputBinding:
@@ -489,6 +493,7 @@ steps:
           - stdout_log
           - stderr_log
           - exit_code
+          - used
           - passed_context
           - passed_output
           - passed_run
@@ -499,6 +504,7 @@ steps:
             output: tool/passed_output
             run: tool/passed_run
             exit_code: tool/exit_code
+            used: tool/used
             outputs:
               source:
               - tool/tables

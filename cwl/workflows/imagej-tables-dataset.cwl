@@ -206,6 +206,10 @@ steps:
                 type: int
                 outputBinding:
                   outputEval: $(runtime.exitCode)
+              used:
+                type: File?
+                outputBinding:
+                  glob: .neurocwl-used.json
               passed_context:
                 type: Any
                 outputBinding:
@@ -494,6 +498,7 @@ steps:
           - stdout_log
           - stderr_log
           - exit_code
+          - used
           - passed_context
           - passed_output
           - passed_run
@@ -504,6 +509,7 @@ steps:
             output: tool/passed_output
             run: tool/passed_run
             exit_code: tool/exit_code
+            used: tool/used
             outputs:
               source:
               - tool/tables

@@ -443,6 +443,10 @@ steps:
                 type: int
                 outputBinding:
                   outputEval: $(runtime.exitCode)
+              used:
+                type: File?
+                outputBinding:
+                  glob: .neurocwl-used.json
               passed_context:
                 type: Any
                 outputBinding:
@@ -754,6 +758,7 @@ steps:
           - stdout_log
           - stderr_log
           - exit_code
+          - used
           - passed_context
           - passed_output
           - passed_run
@@ -764,6 +769,7 @@ steps:
             output: tool/passed_output
             run: tool/passed_run
             exit_code: tool/exit_code
+            used: tool/used
             outputs:
               source:
               - tool/out_dir

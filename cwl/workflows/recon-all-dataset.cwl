@@ -938,6 +938,10 @@ steps:
                 type: int
                 outputBinding:
                   outputEval: $(runtime.exitCode)
+              used:
+                type: File?
+                outputBinding:
+                  glob: .neurocwl-used.json
               passed_context:
                 type: Any
                 outputBinding:
@@ -1290,6 +1294,7 @@ steps:
           - stdout_log
           - stderr_log
           - exit_code
+          - used
           - passed_context
           - passed_output
           - passed_run
@@ -1300,6 +1305,7 @@ steps:
             output: tool/passed_output
             run: tool/passed_run
             exit_code: tool/exit_code
+            used: tool/used
             outputs:
               source:
               - tool/subject_dir
@@ -1321,6 +1327,8 @@ steps:
                 - "{unit}/scripts/recon-all.error"
                 - "{unit}/scripts/IsRunning*"
                 shared: []
+                resume:
+                - "{unit}"
           out:
           - receipt
       outputs:

@@ -771,6 +771,10 @@ steps:
                       type: int
                       outputBinding:
                         outputEval: $(runtime.exitCode)
+                    used:
+                      type: File?
+                      outputBinding:
+                        glob: .neurocwl-used.json
                     passed_context:
                       type: Any
                       outputBinding:
@@ -1074,6 +1078,7 @@ steps:
                 - stdout_log
                 - stderr_log
                 - exit_code
+                - used
               template:
                 run:
                   class: CommandLineTool
@@ -1230,6 +1235,10 @@ steps:
                       type: int
                       outputBinding:
                         outputEval: $(runtime.exitCode)
+                    used:
+                      type: File?
+                      outputBinding:
+                        glob: .neurocwl-used.json
                     passed_context:
                       type: Any
                       outputBinding:
@@ -1518,6 +1527,7 @@ steps:
                 - stdout_log
                 - stderr_log
                 - exit_code
+                - used
               longitudinal:
                 run:
                   class: CommandLineTool
@@ -1702,6 +1712,10 @@ steps:
                       type: int
                       outputBinding:
                         outputEval: $(runtime.exitCode)
+                    used:
+                      type: File?
+                      outputBinding:
+                        glob: .neurocwl-used.json
                     passed_context:
                       type: Any
                       outputBinding:
@@ -1997,6 +2011,7 @@ steps:
                 - stdout_log
                 - stderr_log
                 - exit_code
+                - used
             outputs:
               cross:
                 type:
@@ -2045,6 +2060,21 @@ steps:
                 - cross_sectional/exit_code
                 - template/exit_code
                 - longitudinal/exit_code
+                linkMerge: merge_nested
+              used:
+                type:
+                  type: array
+                  items:
+                  - 'null'
+                  - File
+                  - type: array
+                    items:
+                    - 'null'
+                    - File
+                outputSource:
+                - cross_sectional/used
+                - template/used
+                - longitudinal/used
                 linkMerge: merge_nested
               passed_context:
                 type: Any
@@ -2096,6 +2126,7 @@ steps:
           - long
           - logs
           - exit_code
+          - used
           - passed_context
           - passed_output
           - passed_run
@@ -2106,6 +2137,7 @@ steps:
             output: tool/passed_output
             run: tool/passed_run
             exit_code: tool/exit_code
+            used: tool/used
             outputs:
               source:
               - tool/cross
@@ -2132,6 +2164,8 @@ steps:
                 - "*/scripts/recon-all.error"
                 - "*/scripts/IsRunning*"
                 shared: []
+                resume:
+                - "sub-{participant}_ses-*"
           out:
           - receipt
       outputs:

@@ -199,6 +199,10 @@ steps:
                 type: int
                 outputBinding:
                   outputEval: $(runtime.exitCode)
+              used:
+                type: File?
+                outputBinding:
+                  glob: .neurocwl-used.json
               passed_context:
                 type: Any
                 outputBinding:
@@ -487,6 +491,7 @@ steps:
           - stdout_log
           - stderr_log
           - exit_code
+          - used
           - passed_context
           - passed_output
           - passed_run
@@ -497,6 +502,7 @@ steps:
             output: tool/passed_output
             run: tool/passed_run
             exit_code: tool/exit_code
+            used: tool/used
             outputs:
               source:
               - tool/index

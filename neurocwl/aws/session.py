@@ -13,7 +13,7 @@ DENIED = frozenset(
 )
 
 
-def client(access: Access, service: str, region: str | None = None) -> Any:
+def client(access: Access, service: str, region: str | None = None, attempts: int = 8) -> Any:
     """A client of an AWS service, such as ec2, by the ordinary chain.
 
     Raises BadInput for a profile that does not exist, and when no region is known.
@@ -22,7 +22,7 @@ def client(access: Access, service: str, region: str | None = None) -> Any:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ProfileNotFound
 
-    config = Config(retries={"mode": "standard", "max_attempts": 8}, connect_timeout=10)
+    config = Config(retries={"mode": "standard", "max_attempts": attempts}, connect_timeout=10)
     try:
         session = boto3.Session(
             profile_name=access.profile,

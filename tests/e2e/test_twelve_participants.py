@@ -31,7 +31,7 @@ def launched(s3_server: dict[str, str], tmp_path_factory: pytest.TempPathFactory
     lab = Launched(s3_server, tmp_path_factory.mktemp("twelve"))
     lab.upload(write_dataset(lab.folder / "ds", LABELS, without_t1w=["04"]), "ds")
     faults = [f"{label}={fault}" for label, fault in FAULTS.items()]
-    lab.first = launch(lab, "--rehearse-fault", *faults)
+    lab.first = launch(lab, "--max-memory-mib", "1024", "--rehearse-fault", *faults)
     return lab
 
 

@@ -85,10 +85,9 @@ def _environment_licence() -> Path | None:
 def participant(label: str, options: Options, arguments: list[str]) -> int:
     """Rehearse one participant; returns the exit status."""
     fault = faults.mode(os.environ.get("NEUROCWL_REHEARSAL", ""), label)
-    if fault == "hang":
-        return faults.hang()
-    if fault == "oom":
-        return faults.exhaust_memory(int((options.memory_gb or DEFAULT_MEMORY_GB) * 10**9))
+    ended = faults.ending(fault, int((options.memory_gb or DEFAULT_MEMORY_GB) * 10**9))
+    if ended is not None:
+        return ended
     found = dataset.images(options.bids_dir, label)
     every_session = sorted({ses for image in found if (ses := image.get("ses"))})
     # Where sessions are asked for by name, fMRIPrep still counts all when it divides the report.

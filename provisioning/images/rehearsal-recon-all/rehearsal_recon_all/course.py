@@ -20,6 +20,7 @@ ASKED_MEMORY = 2 << 30
 REMEMBERED = "scripts/rehearsal.digest"
 BASE_TPS = "base-tps"
 LONG = ".long."
+STATUS = "scripts/recon-all-status.log"
 EXPERT = "scripts/expert-options"
 
 
@@ -159,10 +160,9 @@ def run(line: Line, home: Path, running: Path) -> int:
     running.write_text(f"{'-' * 30}\nSUBJECT {home.name}\nDATE {start}\nVERSION {VERSION}\n")
     (scripts / "recon-all.env").write_text("".join(f"{k}={os.environ.get(k, '')}\n" for k in ENVIRONMENT))
     (scripts / "build-stamp.txt").write_text(VERSION + "\n")
-    if fault == "hang":
-        return faults.hang()
-    if fault == "oom":
-        return faults.exhaust_memory(ASKED_MEMORY)
+    ended = faults.ending(fault, ASKED_MEMORY)
+    if ended is not None:
+        return ended
     facts = {"SUBJECT": home.name, "START_TIME": start, "VERSION": VERSION,
              "CMDPATH": sys.argv[0], "CMDARGS": " ".join(line.words)}  # fmt: skip
     try:
@@ -226,6 +226,11 @@ def work(line: Line, home: Path, fault: str, log: list[str]) -> None:
             else:
                 raise FailedError(f"autorecon{stage}: could not open {home / need}")
         files = subject.made(stage, line)
+        with (home / STATUS).open("a") as told:
+            told.write(f"#@# autorecon{stage} {now()}\n")
+        if fault == "linger" and stage == 2 and line.given("-i"):  # whoever goes on from here is done with it
+            write(home, files[: len(files) // 2], seed, log)
+            sys.exit(faults.hang())
         if fault == "fail":
             write(home, files[: len(files) // 2], seed, log)
             raise FailedError("rehearsal fail: a command of the first stage failed")

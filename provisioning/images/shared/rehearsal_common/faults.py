@@ -1,7 +1,7 @@
 """Faults on demand, told through NEUROCWL_REHEARSAL.
 
 MODE applies to every participant, MODE@LABEL to one; several are separated by commas:
-`fail@03,oom@07`. Modes: fail, crash-late, missing-report, oom, hang.
+`fail@03,oom@07`. Modes: fail, crash-late, missing-report, oom, oom-below=MIB, disk-full, hang, linger.
 """
 
 import signal
@@ -10,24 +10,50 @@ import time
 from pathlib import Path
 from types import FrameType
 
-MODES = ("fail", "crash-late", "missing-report", "oom", "hang")
+MODES = ("fail", "crash-late", "missing-report", "oom", "oom-below", "disk-full", "hang", "linger")
 STEP = 32 << 20
 KILLED = 137
 
 
 def mode(text: str, *labels: str) -> str:
-    """The fault for a unit known by any of these labels, or the empty string.
+    """The fault for a unit known by any of these labels (oom-below with its `=MIB`), or the empty string.
 
     ValueError for an unknown mode: a misspelt fault must not pass for a success.
     """
     known_as = {label.removeprefix("sub-") for label in labels}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         wanted, _, label = entry.partition("@")
-        if wanted not in MODES:
+        name, _, value = wanted.partition("=")
+        if name not in MODES or (name == "oom-below") != value.isdigit():
             raise ValueError(f"NEUROCWL_REHEARSAL: unknown fault {wanted!r}; known: {', '.join(MODES)}")
         if not label or label.removeprefix("sub-") in known_as:
             return wanted
     return ""
+
+
+def ending(fault: str, asked: int) -> int | None:
+    """The exit status of a fault that ends the work before it begins; None for any other.
+
+    asked: bytes of memory to take where no limit is in force.
+    """
+    name, _, value = fault.partition("=")
+    if name == "hang":
+        return hang()
+    if name == "disk-full":
+        return fill_disk()
+    if name == "oom" or (name == "oom-below" and _limit() < int(value) << 20):
+        return exhaust_memory(asked)
+    return None
+
+
+def fill_disk() -> int:
+    """Write to a device that is always full; returns the exit status of a tool that gives up."""
+    try:
+        with Path("/dev/full").open("wb") as full:
+            full.write(b"rehearsal")
+    except OSError as error:
+        print(f"rehearsal disk-full: {error}", file=sys.stderr)
+    return 1
 
 
 def exhaust_memory(asked: int) -> int:

@@ -66,12 +66,11 @@ def _table(path: str) -> list[list[float]]:
 
 
 def fault(*labels: str) -> str:
-    """The fault to rehearse; oom and hang end the process here."""
+    """The fault to rehearse; those that end the work before it begins end the process here."""
     mode = faults.mode(os.environ.get("NEUROCWL_REHEARSAL", ""), *labels)
-    if mode == "hang":
-        sys.exit(faults.hang())
-    if mode == "oom":
-        sys.exit(faults.exhaust_memory(2 << 30))
+    ended = faults.ending(mode, 2 << 30)
+    if ended is not None:
+        sys.exit(ended)
     return mode
 
 

@@ -1,0 +1,219 @@
+"""What did not get through is run again: with more memory or disk, up to a bound, and after its node was taken away.
+
+One launch of four subjects, with real memory limits and a real disk that is full. The service that gives notice of a
+spot instance's end is a server of this test on loopback; the node itself does not go away (docs/not-proved.md).
+"""
+
+import contextlib
+import http.server
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import Lab, Result, write_dataset
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("engine")]
+LABELS = ["01", "02", "03", "04"]
+
+
+@dataclass
+class Metadata:
+    """A stand-in of EC2's instance metadata service, version 2: it gives notice once, to whoever asks next."""
+
+    url: str = ""
+    notice: threading.Event = field(default_factory=threading.Event)
+    given: int = 0
+
+
+@pytest.fixture(scope="module")
+def metadata() -> Iterator[Metadata]:
+    state = Metadata()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self, code: int, text: str) -> None:
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def do_PUT(self) -> None:
+            assert self.path == "/latest/api/token"
+            self.answer(200, "token")
+
+        def do_GET(self) -> None:
+            assert self.headers["X-aws-ec2-metadata-token"] == "token"
+            if self.path != "/latest/meta-data/spot/instance-action" or not state.notice.is_set():
+                return self.answer(404, "")
+            state.notice.clear()
+            state.given += 1
+            when = f"{datetime.now(UTC) + timedelta(minutes=2):%Y-%m-%dT%H:%M:%SZ}"
+            return self.answer(200, json.dumps({"action": "terminate", "time": when}))
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    state.url = f"http://127.0.0.1:{server.server_port}"
+    yield state
+    server.shutdown()
+    server.server_close()
+
+
+@dataclass
+class Launched:
+    lab: Lab
+    ended: Result
+    words: list[str]
+
+    def receipt(self, unit: str) -> Any:
+        return json.loads(self.lab.read(f"out/.neurocwl/units/{unit}/receipt.json"))
+
+    def subject(self, unit: str, path: str) -> str:
+        return self.lab.read(f"out/{unit}/{path}").decode()
+
+
+def lingers(lab: Lab) -> bool:
+    """Whether sub-02 is in the middle of its second stage."""
+    run = lab.run("status", lab.url("out"), "--json").json["run"]
+    wanted = (f"label=neurocwl.run={run}", "label=neurocwl.unit=sub-02")
+    for one in docker("ps", "-q", *(word for label in wanted for word in ("--filter", label))).split():
+        return "autorecon2" in docker("exec", one, "cat", "sub-02/scripts/recon-all-status.log")
+    return False
+
+
+def docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=False).stdout
+
+
+@pytest.fixture(scope="module")
+def launched(
+    s3_server: dict[str, str], metadata: Metadata, tmp_path_factory: pytest.TempPathFactory
+) -> Launched:
+    lab = Lab(s3_server, tmp_path_factory.mktemp("rounds"))
+    lab.upload(write_dataset(lab.folder / "ds", LABELS), "ds")
+    lab.environment["NEUROCWL_METADATA"] = metadata.url
+    words = [
+        *("dataset", lab.url("ds"), "--pipeline", "recon-all", "--output", lab.url("out")),
+        *("--fs-license-file", str(lab.licence)),
+    ]
+    process = lab.start(
+        "launch",
+        *words,
+        *("--rehearse", "--rehearse-fault", "01=oom-below=700", "02=linger", "03=disk-full", "04=oom"),
+        *("--memory-mib", "512", "--max-memory-mib", "768", "--max-disk-mib", "3072"),
+        *("--time-limit", "150"),
+    )
+
+    def give_notice() -> None:
+        """When nothing but sub-02 runs in the first round, and that lingers."""
+        others = {f".neurocwl/units/sub-{label}/receipt.json" for label in LABELS if label != "02"}
+        while process.poll() is None and not (others <= set(lab.keys("out")) and lingers(lab)):
+            time.sleep(1)
+        metadata.notice.set()
+
+    threading.Thread(target=give_notice, daemon=True).start()
+    try:
+        out, err = process.communicate(timeout=500)
+    finally:
+        process.kill()
+    return Launched(lab, Result(process.returncode, out, err), words)
+
+
+def test_a_unit_that_ran_out_of_memory_gets_through_with_more(launched: Launched) -> None:
+    receipt = launched.receipt("sub-01")
+    assert receipt["status"] == "done", launched.ended.err
+    asked = [attempt["asked"]["memory_mib"] for attempt in receipt["attempts"]]
+    assert asked == [512, 768]
+    assert [attempt.get("short_of") for attempt in receipt["attempts"]] == ["memory", None]
+    assert receipt["attempts"][0]["used"]["memory_mib"] == 512
+    assert "sub-01: out of memory with 512 MiB, again with 768" in launched.ended.err
+
+
+def test_at_the_bound_it_failed_for_one_clear_reason(launched: Launched) -> None:
+    units = {
+        unit["unit"]: unit
+        for unit in launched.lab.run("status", launched.lab.url("out"), "--json").json["units"]
+    }
+    assert launched.ended.code == 1
+    assert units["sub-04"]["status"] == "failed"
+    assert units["sub-04"]["reason"].startswith("out of memory with 768 MiB")
+    assert units["sub-04"]["reason"].endswith("not again: --max-memory-mib 768 is the bound")
+    assert units["sub-04"]["attempts"] == 2
+
+
+def test_a_unit_whose_disk_was_full_gets_more_of_it(launched: Launched) -> None:
+    receipt = launched.receipt("sub-03")
+    assert "No space left on device" in receipt["reason"]
+    asked = [a["asked"]["tmp_mib"] + a["asked"]["out_mib"] for a in receipt["attempts"]]
+    assert asked == [2048, 3072]
+    assert [a["short_of"] for a in receipt["attempts"]] == ["disk", "disk"]
+
+
+def test_a_unit_whose_node_is_taken_away_goes_on_where_it_was(launched: Launched, metadata: Metadata) -> None:
+    receipt = launched.receipt("sub-02")
+    first, second = receipt["attempts"]
+    assert metadata.given == 1
+    assert first["lost"] is True
+    assert first["reason"].startswith("preempted")
+    assert (second["status"], second.get("lost")) == ("done", None)
+    stages = launched.subject("sub-02", "scripts/recon-all-status.log").splitlines()
+    assert [line.split()[1] for line in stages] == ["autorecon1", "autorecon2", "autorecon2", "autorecon3"]
+    assert "-i " not in launched.subject("sub-02", "scripts/recon-all.log")
+    assert not [key for key in launched.lab.keys("out") if key.startswith("sub-02/") and "IsRunning" in key]
+
+
+def test_lost_nodes_are_counted(launched: Launched) -> None:
+    url = launched.lab.url("out")
+    assert launched.lab.run("status", url, "--json").json["lost"] == 1
+    assert "lost nodes: 1" in launched.lab.run("status", url).out
+
+
+def test_the_next_plan_knows_what_was_too_little(launched: Launched) -> None:
+    plan = launched.lab.run("plan", *launched.words, "--json", "--memory-mib", "512")
+    assert {u["unit"]: u["asks"] for u in plan.json["units"]}["sub-04"] == {}, "a rehearsal teaches nothing"
+
+
+def test_every_byte_that_the_rounds_left_is_accounted_for(launched: Launched) -> None:
+    assert launched.lab.run("verify", launched.lab.url("out"), "--deep").code == 0
+    left = {Path(key).parts[4] for key in launched.lab.keys("out") if "/sub-01/attempts/" in key}
+    assert len(left) == 2  # logs of every attempt
+
+
+def test_a_unit_whose_worker_was_killed_runs_again(lab: Lab) -> None:
+    """Toil tries it a second time by itself; when that worker goes, too, there is another round."""
+    lab.upload(write_dataset(lab.folder / "ds", ["01"]), "ds")
+    process = lab.start(
+        *("launch", "dataset", lab.url("ds"), "--pipeline", "fmriprep", "--output", lab.url("out")),
+        *("--fs-license-file", str(lab.licence), "--rehearse", "--rehearse-fault", "01=hang"),
+        *("--time-limit", "20"),
+    )
+    kill_workers(lab, process, 2)
+    _, err = process.communicate(timeout=400)
+    unit = lab.run("status", lab.url("out"), "--json").json["units"][0]
+    assert "sub-01: Toil could not finish it, again" in err
+    assert (unit["status"], unit["attempts"]) == ("failed", 1), unit["reason"]
+    assert "time limit" in unit["reason"]
+
+
+def kill_workers(lab: Lab, launch: "subprocess.Popen[str]", times: int) -> None:
+    """Kill the worker of a unit while its container runs, so many times."""
+    killed: set[int] = set()
+    while len(killed) < times and launch.poll() is None:
+        for worker in psutil.Process(launch.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                words = " ".join(worker.cmdline())
+                below = [" ".join(child.cmdline()) for child in worker.children(recursive=True)]
+                runs = any("container_run.py" in child for child in below)
+                if "python" in words and "_toil_worker CWLJob" in words and runs and worker.pid not in killed:
+                    killed.add(worker.pid)
+                    worker.kill()
+        time.sleep(0.5)
