@@ -3,12 +3,13 @@
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurocwl import backend, containers, cwlfile, runs, toil, workflow
+from neurocwl import backend, capacity, containers, cwlfile, leaderkeys, runs, toil, workflow
+from neurocwl.aws import jobstores
 from neurocwl.backend import Backend
 from neurocwl.errors import InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
@@ -25,6 +26,7 @@ LOOK = 2.0  # seconds between two looks at the containers that run
 
 
 SHARE = 10.0  # seconds between two notes of them at the output
+WAITING = 20.0  # seconds between two questions whether the batch system will ever start the jobs that wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,8 @@ def run_group(
         gated=means.watch.gated and not names.stage,
         container=means.container,
     )
+    where = capacity.fitted(means.backend, resources)
+    waiting = throttled(WAITING, lambda: capacity.watch(where, digest, run.run))
     text = cwlfile.as_json(document).encode()
     output.write(home + names.workflow(), text)
     common = Common(
@@ -161,19 +165,22 @@ def run_group(
         (place / "job-order.json").write_bytes(content)
         output.write(f"{home}job-order-{name}.json", content)
         runs.write_inputs(output, run.run, name, {one.unit.name: one.given() for one in shard})
+        environment, without = _environment(run, means, place)
         leader = toil.Leader(
             place / "workflow.cwl",
             place / "job-order.json",
             place,
-            _environment(run, means),
-            means.backend.toil_options(
+            environment,
+            where.toil_options(
                 group.capacity, container=means.container, digest=digest, run=run.run, folder=str(place)
             ),
+            without=without,
             job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
         )
         try:
-            code = _follow(leader, shard, run, output, shown, stop, means.watch)
+            code = _follow(leader, shard, run, output, shown, stop, means.watch, waiting)
         finally:
+            capacity.clear(where, digest, run.run)
             if leader.log.exists():
                 output.write(f"{home}leader-{name}.log", leader.log.read_bytes())
         means.watch.idle()
@@ -207,6 +214,7 @@ def _follow(
     shown: Display,
     stop: Stop,
     watch: Watch,
+    waiting: Callable[[], None],
 ) -> int:
     def ended(index: int) -> None:
         unit = shard[index].unit.name
@@ -226,6 +234,7 @@ def _follow(
     share = throttled(SHARE, tell)
 
     def look() -> None:
+        waiting()
         now[:] = containers.running_units(run.run)
         shown.running(list(now))
         watch.look()
@@ -243,7 +252,8 @@ def last_error(log: str) -> str:
     return (telling or lines or ["no log"])[-1][:500]
 
 
-def _environment(run: Run, means: Means) -> dict[str, str]:
+def _environment(run: Run, means: Means, place: Path) -> tuple[dict[str, str], Sequence[str]]:
+    """What a leader's environment has, and what it must not have of this process's."""
     own = means.backend.variables()
     path = (
         own.get("PATH"),  # of workers elsewhere, which are given this one
@@ -251,10 +261,17 @@ def _environment(run: Run, means: Means) -> dict[str, str]:
         str(toil.executable().parent),
         os.environ.get("PATH"),
     )
-    return {
+    found = {
         **means.access.environment(),
         **own,
         **containers.environment(run.run, run.output),
+        **jobstores.tags(run.run, run.output, os.environ),
         "PATH": os.pathsep.join(filter(None, path)),
         "PYTHONUNBUFFERED": "1",
     }
+    if means.backend.job_store != "s3":  # with it, all of this would lie in a bucket, and reach the workers
+        return found, ()
+    secret, without = leaderkeys.hide({**os.environ, **found}, means.backend.pass_on, place)
+    if not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
+        found.setdefault("AWS_DEFAULT_REGION", means.backend.values["region"])
+    return {name: value for name, value in found.items() if name not in without} | secret, without
