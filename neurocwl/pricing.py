@@ -78,37 +78,68 @@ def of_launch(
     amount, rate = cap(arguments), arguments.dollars_per_hour
     if rate is not None and not 0 < rate < float("inf"):
         raise BadInput(f"--dollars-per-hour {rate}: must be more than 0")
-    types = arguments.node_types or where.values.get(NODE_TYPES) or ""
-    wish = _wish(arguments, types)
-    if not arguments.node_types and all(":" in word for word in types.split(",")):  # as spot nodes, for Toil
-        wish = replace(wish, spot=True)
-    if arguments.max_nodes is None and where.values.get(MAX_NODES, "").isdecimal():
-        wish = replace(wish, most_nodes=int(where.values[MAX_NODES]))
     if not prepared.plan.of(READY):
         return None
     if rate is not None:
         found, price = _own(arguments, prepared, where, work_dir, rate)
         if amount is not None:
-            if found.dollars is None:
-                raise BadInput(
-                    f"--max-cost {money(amount)}: nobody knows how long a unit of {prepared.plan.pipeline} takes: "
-                    "run some with --limit 3 first, or give --hours-per-unit"
-                )
-            _refuse(found, amount, price, "")
+            _refuse(_known(found, prepared, amount), amount, price, "")
         return found
-    if not types:
-        if amount is not None:
-            raise BadInput(
-                f"--max-cost {money(amount)}: what an hour costs on backend {where.name} is not known; "
-                "give --dollars-per-hour, or --node-types"
-            )
-        return None
-    estimated = _estimate(prepared, wish)
-    if estimated is None:
-        return None
+    if arguments.node_types or where.values.get(NODE_TYPES):
+        return _by_types(arguments, prepared, where, amount)
     if amount is not None:
-        _refuse_estimate(arguments, prepared, estimated, amount)
-    return tariff_of(estimated)
+        raise BadInput(
+            f"--max-cost {money(amount)}: what an hour costs on backend {where.name} is not known; "
+            "give --dollars-per-hour, or --node-types"
+        )
+    return None
+
+
+def _by_types(
+    arguments: argparse.Namespace, prepared: Prepared, where: Backend, amount: float | None
+) -> Tariff | None:
+    """The tariff of node types that the user names, else of the backend's own.
+
+    Without a budget a launch needs no price: None where a backend's types have none.
+    """
+    types = arguments.node_types or where.values[NODE_TYPES]
+    wish = _wish(arguments, types)
+    if not arguments.node_types and all(":" in word for word in types.split(",")):  # as spot nodes, for Toil
+        wish = replace(wish, spot=True)
+    if arguments.max_nodes is None and where.values.get(MAX_NODES, "").isdecimal():
+        wish = replace(wish, most_nodes=int(where.values[MAX_NODES]))
+    took = estimate.hours_of(
+        prepared.request.template,
+        prepared.parameters,
+        machine.asked(prepared.request.template, prepared.parameters).get("cpus", 1),
+        estimate.receipts_of(prepared.states),
+        prepared.output,
+        wish,
+    )
+    try:
+        found = _estimate(prepared, wish if took else replace(wish, hours=1.0))
+    except BadInput:
+        if amount is None and not arguments.node_types:
+            return None
+        raise
+    assert found is not None
+    tariff = tariff_of(found)
+    if took is None:  # the price of an hour is known, and that is all
+        tariff = replace(tariff, hours=None, hours_source="", dollars=None)
+    if amount is not None:
+        _known(tariff, prepared, amount)
+        _refuse_estimate(arguments, prepared, found, amount)
+    return tariff
+
+
+def _known(tariff: Tariff, prepared: Prepared, amount: float) -> Tariff:
+    """The tariff; raises BadInput when it has no estimate to be compared with a budget."""
+    if tariff.dollars is None:
+        raise BadInput(
+            f"--max-cost {money(amount)}: nobody knows how long a unit of {prepared.plan.pipeline} takes: "
+            "run some with --limit 3 first, or give --hours-per-unit"
+        )
+    return tariff
 
 
 def tariff_of(found: Estimate) -> Tariff:
