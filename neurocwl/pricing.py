@@ -11,6 +11,7 @@ from neurocwl import budget, chart, cost, estimate, machine
 from neurocwl.backend import Backend
 from neurocwl.budget import Tariff, money
 from neurocwl.cost import Estimate
+from neurocwl.duration import Duration
 from neurocwl.errors import BadInput
 from neurocwl.estimate import Wish
 from neurocwl.packing import pack
@@ -108,14 +109,8 @@ def _by_types(
         wish = replace(wish, spot=True)
     if arguments.max_nodes is None and where.values.get(MAX_NODES, "").isdecimal():
         wish = replace(wish, most_nodes=int(where.values[MAX_NODES]))
-    took = estimate.hours_of(
-        prepared.request.template,
-        prepared.parameters,
-        machine.asked(prepared.request.template, prepared.parameters).get("cpus", 1),
-        estimate.receipts_of(prepared.states),
-        prepared.output,
-        wish,
-    )
+    asked = machine.asked(prepared.request.template, prepared.parameters)
+    took = _hours(prepared, asked.get("cpus", 1), wish)
     try:
         found = _estimate(prepared, wish if took else replace(wish, hours=1.0))
     except BadInput:
@@ -172,14 +167,7 @@ def _own(
     at_once = min([units, *(max(1, has // one) for has, one in known if has)])
     if not any(has for has, _ in known):
         at_once = 1  # nobody knows how large a node is
-    took = estimate.hours_of(
-        request.template,
-        prepared.parameters,
-        asked["cpus"],
-        estimate.receipts_of(prepared.states),
-        prepared.output,
-        _wish(arguments, ""),
-    )
+    took = _hours(prepared, asked["cpus"], _wish(arguments, ""))
     start = 0.0 if where.here else cost.START_HOURS
     most = 1 if where.here else arguments.max_nodes or cost.MOST_NODES
     hours = took.hours if took else 0.0
@@ -203,6 +191,15 @@ def _own(
         machine_hour=rate if where.here else None,
     )
     return tariff, price
+
+
+def _hours(prepared: Prepared, cpus: int, wish: Wish) -> Duration | None:
+    """How long a unit takes; of a stand-in that is rehearsed nobody knows, but the user may."""
+    request = prepared.request
+    if request.rehearsal and wish.hours is None:
+        return None
+    receipts = estimate.receipts_of(prepared.states)
+    return estimate.hours_of(request.template, prepared.parameters, cpus, receipts, prepared.output, wish)
 
 
 def _estimate(prepared: Prepared, wish: Wish) -> Estimate | None:

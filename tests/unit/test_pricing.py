@@ -116,6 +116,15 @@ def test_without_a_budget_a_launch_needs_neither_hours_nor_prices(command: Comma
     assert (code, "estimate" in said) == (0, False)
 
 
+def test_a_rehearsal_is_not_estimated_by_the_hours_of_the_real_thing(command: Command) -> None:
+    words = ("--rehearse", "--dry-run", *own_backend("m5.4xlarge"))
+    assert "no estimate: nobody knows" in command("launch", "m2g", *words)[1]
+    assert (
+        "nobody knows how long a unit of m2g takes" in command("launch", "m2g", *words, "--max-cost", "9")[1]
+    )
+    assert "estimated: $" in command("launch", "m2g", *words, "--hours-per-unit", "0.01")[1]
+
+
 def test_with_a_budget_it_needs_both(command: Command) -> None:
     code, said = command("launch", "nifti-check", "--max-cost", "5", *own_backend("m5.large"))
     assert (code, "nobody knows how long a unit of nifti-check takes" in said) == (2, True)
