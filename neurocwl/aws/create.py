@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl.aws import cluster, harden, session, toilcluster
+from neurocwl.aws import cluster, deadman, harden, session, toilcluster
 from neurocwl.aws.toilcluster import Spec
 from neurocwl.errors import BadInput, Conflict, InfrastructureError
 from neurocwl.s3 import Access
@@ -136,6 +136,7 @@ def create(
             )
         if not spec.instance_profile:
             harden.roles(client("iam"), spec.name, spec.tags)
+            deadman.allow(client("iam"), spec.name)
         if not client("ec2").get_ebs_encryption_by_default()["EbsEncryptionByDefault"]:
             say(
                 "the leader's disk is not encrypted (the workers' are): Toil cannot ask for it, the account can: "
