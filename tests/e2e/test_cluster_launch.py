@@ -6,6 +6,7 @@ The units run where the stand-in's leader is, on this machine, not in pods of a 
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ class Launched:
     started: str
     status: dict[str, Any]
     record: dict[str, Any]
-    asked: list[dict[str, Any]]  # of ssh
+    made: list[dict[str, Any]]  # what ssh was asked when the cluster was made
+    asked: list[dict[str, Any]]  # and by the launch
     keys: list[str]
 
 
@@ -77,7 +79,7 @@ def keys(cloud: Cloud, prefix: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def launched(cloud: Cloud) -> Launched:
-    before = len(cloud.notes.read_text().splitlines())
+    made = [json.loads(line) for line in cloud.notes.read_text().splitlines()]
     started = launch(
         cloud, "out", "--fs-license-file", "licence.txt", "--parameters", "own.yml", "--keep-cluster"
     )
@@ -89,8 +91,10 @@ def launched(cloud: Cloud) -> Launched:
         time.sleep(1)
     record = json.loads(cloud.client("s3").get_object(Bucket="lab", Key=ended[0])["Body"].read())
     seen = cloud.run("status", "s3://lab/out", "--json")
-    asked = [json.loads(line) for line in cloud.notes.read_text().splitlines()[before:]]
-    return Launched(started.stdout, json.loads(seen.stdout), record, asked, keys(cloud, "out"))
+    asked = [json.loads(line) for line in cloud.notes.read_text().splitlines()]
+    return Launched(
+        started.stdout, json.loads(seen.stdout), record, made, asked[len(made) :], keys(cloud, "out")
+    )
 
 
 def test_the_laptop_is_told_the_run_and_every_unit_is_done_without_it(launched: Launched) -> None:
@@ -129,8 +133,9 @@ def test_no_secret_is_on_a_command_line_in_a_record_or_left_behind(launched: Lau
 
 
 def test_the_launch_is_known_to_the_dead_mans_switch(launched: Launched) -> None:
-    assert launched.status["run"]
-    assert "s3://lab/out" in Path("/var/tmp/neurocwl/outputs").read_text().splitlines()
+    (started,) = [one["words"][-1] for one in launched.made if "cluster watch lab" in one["words"][-1]]
+    words = shlex.split(started)
+    assert "s3://lab/out" in Path(words[words.index("--outputs-file") + 1]).read_text().splitlines()
 
 
 def test_a_launch_that_cannot_begin_says_why_on_the_laptop_and_leaves_the_cluster(cloud: Cloud) -> None:
