@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         )
         nouns_of_dataset.extend(nouns.choices.values())
 
+    _doctor_command(commands)
     _output_command(commands, "status", "what became of every unit", json=True).add_argument(
         "--watch", action="store_true", help="again every 5 seconds until the run ends"
     )
@@ -371,6 +372,34 @@ def _backend_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _doctor_command(commands: "argparse._SubParsersAction[Parser]") -> None:
+    text = "what stands between a launch and its end, each with its fix; give what the launch will be given"
+    command = commands.add_parser("doctor", help=text, description=text, allow_abbrev=False)
+    command.set_defaults(action="doctor", noun="doctor", parser=command)
+    command.add_argument("--json", action="store_true", help="as JSON: a stable, documented form")
+    for option, name, about in (
+        ("--pipeline", "P", "the pipeline that will run, with its parameters"),
+        ("--dataset", "DATASET", "where the data lie"),
+        ("--output", "OUT", "where the derivatives will go"),
+        ("--image", "IMAGE", "another container image for the tool"),
+        ("--fs-license-file", "FILE", "the FreeSurfer licence: a path or an s3:// URL [$FS_LICENSE]"),
+    ):
+        command.add_argument(option, metavar=name, help=about)
+    for option, name, about in (
+        ("--pipeline-dir", "DIR", "a folder of your own with jobs/ and cwl/"),
+        ("--parameters", "FILE", "a YAML or JSON file with parameters of the pipeline (CWL inputs)"),
+        ("--work-dir", "DIR", "temporary files [$NEUROCWL_WORK_DIR, else ~/.cache/neurocwl/work]"),
+    ):
+        command.add_argument(option, type=Path, metavar=name, help=about)
+    for option, about in (
+        ("--no-container", "the tool as it is installed here"),
+        ("--rehearse", "the rehearsal instead of the tool"),
+    ):
+        command.add_argument(option, action="store_true", help=about)
+    _s3_options(command)
+    _backend_options(command)
+
+
 def _project_commands(commands: "argparse._SubParsersAction[Parser]") -> None:
     text = "folders of image processing projects: bin/, input/, output/, src/"
     command = commands.add_parser("project", help=text, description=text, allow_abbrev=False)
@@ -413,7 +442,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, rest = top.parse_known_args(words)
         from neurocwl import commands
 
-        of_a_pipeline = arguments.action in ("plan", "launch", "job-order") and (
+        of_a_pipeline = arguments.action in ("plan", "launch", "job-order", "doctor") and (
             arguments.pipeline or arguments.noun == "project"
         )
         if rest and not of_a_pipeline:

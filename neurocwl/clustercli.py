@@ -32,6 +32,8 @@ def add(commands: "Verbs") -> None:
     _allow(verbs)
     _lead(verbs)
     _destroy(verbs)
+    _audit(verbs)
+    _watch(verbs)
 
 
 def verb(verbs: "Verbs", name: str, text: str, *, named: bool = True) -> argparse.ArgumentParser:
@@ -69,26 +71,31 @@ def _create(verbs: "Verbs") -> None:
         metavar="KEY=VALUE",
         help="any setting of the profile; the options below are the most used",
     )
+    command.add_argument(
+        "--from-plan",
+        type=Path,
+        metavar="FILE.json",
+        help="node types and disk from what neurocwl plan --prices --json printed",
+    )
     group = command.add_argument_group("a cluster that Toil makes (defaults: the profile's)")
     for option, metavar, words in SETTINGS:
         group.add_argument(option, metavar=metavar, help=words)
     _sources(group)
     group.add_argument(
+        "--tag", nargs="+", default=[], metavar="KEY=VALUE", help="tags of your own on all that it is made of"
+    )
+    group.add_argument(
         "--private", action="store_true", help="nodes without public addresses; ssh reaches private ones"
     )
-    group = command.add_argument_group("a cluster that CloudFormation makes")
+    group = command.add_argument_group(
+        "a cluster that CloudFormation makes (--image, --node-types, --node-disk as well)"
+    )
     group.add_argument(
         "--set",
         nargs="+",
         default=[],
         metavar="NAME=VALUE",
         help="parameters of provisioning/cloudformation/*.yml, e.g. DiskGib=400 BudgetDollars=200; those not given stay",
-    )
-    group.add_argument(
-        "--from-plan",
-        type=Path,
-        metavar="FILE.json",
-        help="node types and disk from what neurocwl plan --prices --json printed",
     )
     group.add_argument(
         "--read", nargs="+", default=[], metavar="s3://BUCKET/PREFIX", help="what launches may read"
@@ -129,11 +136,15 @@ def _sources(command: Any) -> None:
 
 
 def _destroy(verbs: "Verbs") -> None:
-    command = verb(
-        verbs, "destroy", "delete a cluster and the job stores of its runs; what is deleted is shown first"
-    )
+    text = "end a cluster and all that it is made of, shown first; again goes on where it was interrupted"
+    command = verb(verbs, "destroy", text)
     _backend(command)
     command.add_argument("--delete-data", action="store_true", help="its bucket of data and results as well")
+    command.add_argument(
+        "--on-leader",
+        action="store_true",
+        help="by the cluster's own leader: it comes last, and what it stands on stays, free of charge",
+    )
     command.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -141,3 +152,27 @@ def _status(verbs: "Verbs") -> None:
     command = verb(verbs, "status", "the nodes of a cluster, since when, and what they cost per hour")
     _backend(command)
     command.add_argument("--json", action="store_true", help="as JSON: a stable, documented form")
+
+
+def _audit(verbs: "Verbs") -> None:
+    text = "what clusters and runs have left on AWS, and what it costs; exit code 1 when there is any"
+    command = verb(verbs, "audit", text, named=False)
+    command.add_argument("name", nargs="?", default="", metavar="NAME", help="one cluster alone [all]")
+    command.add_argument("--all-regions", action="store_true", help="look in every region of the account")
+    command.add_argument("--json", action="store_true", help="as JSON: a stable, documented form")
+
+
+def _watch(verbs: "Verbs") -> None:
+    text = "on the leader: end the cluster when no launch has been alive for a while, or when it is old"
+    command = verb(verbs, "watch", text)
+    command.add_argument("--idle", default="2h", metavar="TIME", help="without a launch, such as 90m [2h]")
+    command.add_argument("--max-age", default="48h", metavar="TIME", help="since the cluster began [48h]")
+    command.add_argument(
+        "--output", nargs="+", default=[], metavar="OUT", help="where launches on this cluster write"
+    )
+    command.add_argument(
+        "--outputs-file",
+        type=Path,
+        metavar="FILE",
+        help="the same, one in each line; read at every look, so that launches may add to it",
+    )

@@ -3,23 +3,39 @@
 import argparse
 import json
 import sys
+from datetime import UTC, datetime
+from functools import partial
 
-from neurocwl import backend, clustercli, prices, stackcommands
-from neurocwl.aws import cluster, create, harden, lead, leader, nodetypes, session, toilcluster
+from neurocwl import backend, clustercli, prices, show, stackcommands
+from neurocwl.aws import (
+    audit,
+    cluster,
+    create,
+    deadman,
+    harden,
+    inventory,
+    lead,
+    leader,
+    nodetypes,
+    session,
+    teardown,
+    toilcluster,
+)
+from neurocwl.aws.listing import Cloud
 from neurocwl.backend import Backend
 from neurocwl.errors import BadInput
 from neurocwl.prepare import access
-from neurocwl.show import cluster as show_cluster
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Dispatch to a verb; returns the exit code."""
-    verbs = {"allow": _allow, "lead": _lead}
+    verbs = {"allow": _allow, "lead": _lead, "audit": _audit, "watch": _watch}
     if arguments.verb in verbs:
         return verbs[arguments.verb](arguments)
     kinds = {
         ("create", "toil"): _create,
         ("status", "toil"): _status,
+        ("destroy", "toil"): _destroy,
         ("create", "cloudformation"): stackcommands.create,
         ("status", "cloudformation"): stackcommands.status,
         ("destroy", "cloudformation"): stackcommands.destroy,
@@ -36,10 +52,11 @@ def _profile(arguments: argparse.Namespace) -> Backend:
     """The profile with the options that stand for its settings."""
     names = [option.removeprefix("--").replace("-", "_") for option, _, _ in clustercli.SETTINGS]
     given = [f"{name}={getattr(arguments, name)}" for name in names if getattr(arguments, name) is not None]
+    planned = nodetypes.from_plan(arguments.from_plan) if arguments.from_plan else {}
     return backend.load(
         arguments.backend,
         [*arguments.backend_setting, *given],
-        {"region": session.region_of(access(arguments))},
+        {"region": session.region_of(access(arguments)), **planned},
     )
 
 
@@ -80,6 +97,7 @@ def _create(arguments: argparse.Namespace) -> int:
         max_nodes=_number("--max-nodes", values["max_nodes"]),
         subnet=place.subnet,
         instance_profile=values.get("instance_profile"),
+        own_tags=toilcluster.tags(arguments.tag),
     )
     price = known.on_demand.get(spec.leader_type)
     most = sum(nodetypes.dollars(kind, known) for kind in kinds) * spec.max_nodes
@@ -89,7 +107,7 @@ def _create(arguments: argparse.Namespace) -> int:
     )
     made = create.create(spec, place, sources, ours, say)
     leader.begin_watch(made, values["idle"], values["max_age"])
-    show_cluster(made)
+    show.cluster(made)
     print(f"  neurocwl launch ... --backend {where.name} --cluster {spec.name}")
     return 0
 
@@ -136,5 +154,50 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(found.as_dict(), indent=1, ensure_ascii=False))
     else:
-        show_cluster(found)
+        show.cluster(found)
     return 0 if found.leader else 1
+
+
+def _cloud(arguments: argparse.Namespace) -> Cloud:
+    own = access(arguments)
+    return Cloud(own, session.region_of(own))
+
+
+def _destroy(arguments: argparse.Namespace) -> int:
+    cloud, name = _cloud(arguments), teardown.check(arguments.name)
+    with session.explained(f"cluster {name}"):
+        found = teardown.look(cloud, name)
+        if not found.things and not found.unseen:
+            print(f"cluster {name}, {cloud.region}: nothing is left")
+            return 0
+        show.leftovers(audit.judged(found, name, lambda url: audit.writes(url, cloud.access)))
+        if not stackcommands.agreed(f"end all of cluster {name}?", arguments.yes):
+            return 1
+        teardown.end(cloud, name, print, on_leader=arguments.on_leader)
+    print(f"cluster {name}, {cloud.region}: {'ends' if arguments.on_leader else 'nothing is left'}")
+    return 0
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    own = access(arguments)
+    name = arguments.name
+    names = inventory.regions(own) if arguments.all_regions else [session.region_of(own)]
+    found = inventory.take([Cloud(own, region) for region in names])
+    result = audit.judged(found.of(name) if name else found, name, lambda url: audit.writes(url, own))
+    if arguments.json:
+        print(json.dumps(result.as_dict(), indent=1, ensure_ascii=False))
+    else:
+        show.leftovers(result)
+    return result.exit_code
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    idle, age = deadman.span(arguments.idle, "--idle"), deadman.span(arguments.max_age, "--max-age")
+    cloud, name = _cloud(arguments), teardown.check(arguments.name)
+
+    def say(text: str) -> None:
+        print(f"{datetime.now(UTC):%F %T} {text}", flush=True)
+
+    outputs = partial(deadman.listed, arguments.output, arguments.outputs_file)
+    deadman.watch(cloud, name, outputs, idle, age, say)
+    return 0

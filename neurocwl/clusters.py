@@ -14,7 +14,7 @@ from neurocwl.s3 import Access
 MAKERS: Mapping[str, str] = {"toil": "neurocwl.aws.cluster", "cloudformation": "neurocwl.aws.batchstack"}
 
 # Those that know what their nodes are like; each has a function node_of.
-NODES: Mapping[str, str] = {"toil": "neurocwl.aws.cluster"}
+NODES: Mapping[str, str] = {"toil": "neurocwl.aws.cluster", "cloudformation": "neurocwl.aws.batchstack"}
 
 
 class Maker(Protocol):

@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         "plan": _plan,
         "launch": _launch,
         "job-order": _job_order,
+        "doctor": _doctor,
         "status": _status,
         "verify": _verify,
         "logs": _logs,
@@ -101,7 +102,18 @@ def _strict(arguments: argparse.Namespace, made: Plan) -> int:
 
 
 def _launch(arguments: argparse.Namespace) -> int:
-    from neurocwl import detach, launch, leaders, licence, notify, pricing, watching
+    from neurocwl import (
+        checklist,
+        detach,
+        doctor,
+        doctorcli,
+        launch,
+        leaders,
+        licence,
+        notify,
+        pricing,
+        watching,
+    )
 
     def say(line: str) -> None:
         print(line, file=sys.stderr)
@@ -142,6 +154,11 @@ def _launch(arguments: argparse.Namespace) -> int:
         keep_work=arguments.keep_work_dir,
         spot=arguments.spot,
     )
+    findings = (
+        doctor.before_launch(doctorcli.case(arguments, chosen, where, means.work_dir), say)
+        if made.of(plan.READY)
+        else []
+    )
     if arguments.detach or (where.cluster == "toil" and not os.environ.get(detach.LEADER)):
         words = detach.without(arguments.words, "--detach")
         job = detach.Job(
@@ -176,6 +193,9 @@ def _launch(arguments: argparse.Namespace) -> int:
     show.next_steps(final)
     if final.run.status not in ("finished", OVER_BUDGET):
         return 130
+    if arguments.rehearse and (arguments.backend or not where.here):
+        rehearsal = checklist.Rehearsal(final, output, prepared.access, findings, os.environ)
+        print("\n".join(checklist.walk(where, rehearsal)))
     selected = {u.unit.name for u in made.units} | {template.GROUP}
     return 0 if all(u.status == status.DONE for u in final.units if u.unit in selected) else 1
 
@@ -227,6 +247,12 @@ def _job_order(arguments: argparse.Namespace) -> int:
     for line in written.lines():
         print(line)
     return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from neurocwl import doctorcli
+
+    return doctorcli.run(arguments, _backend(arguments), _work_dir(arguments.work_dir))
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ STARTERS: Mapping[str, str] = {
     "aws": "neurocwl.aws.leader",
     "aws-batch": "neurocwl.aws.batchjobs",
     "kubernetes": "neurocwl.kubernetes",
+    "slurm": "neurocwl.slurmbackend",
 }
 RUN = "NEUROCWL_RUN"  # the variable that tells a launch its run's id
 LEADER = "NEUROCWL_ON_LEADER"  # the variable by which a launch knows that it has been started elsewhere

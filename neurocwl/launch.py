@@ -11,6 +11,7 @@ from typing import Any
 
 from neurocwl import (
     __version__,
+    capacity,
     containers,
     description,
     images,
@@ -55,6 +56,8 @@ def launch(
     asked, told = machine.resources(request.template, means.parameters, nodes, request.rehearsal)
     for line in told:
         say(line)
+    if plan.of(READY):
+        capacity.fitted(means.backend, asked)  # refused before anything is written
     if plan.of(READY) and means.backend.here:
         installed.prepare(request.template, request.image, container=means.container, say=say)
     run = _run(plan, request, means, asked, output)

@@ -3,12 +3,13 @@
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from neurocwl import backend, containers, cwlfile, leaderkeys, runs, toil, workflow
+from neurocwl import backend, capacity, containers, cwlfile, leaderkeys, runs, toil, workflow
+from neurocwl.aws import jobstores
 from neurocwl.backend import Backend
 from neurocwl.errors import InfrastructureError
 from neurocwl.joborder import Common, Order, as_json, job_order, shards
@@ -25,6 +26,7 @@ LOOK = 2.0  # seconds between two looks at the containers that run
 
 
 SHARE = 10.0  # seconds between two notes of them at the output
+WAITING = 20.0  # seconds between two questions whether the batch system will ever start the jobs that wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ def run_group(
     image = request.image if request.image != request.template.image else None
     stage_in = means.stage_in(group.orders)
     resources = {**run.resources, **{k: v for k, v in group.settings.items() if k in run.resources}}
+    where = capacity.fitted(means.backend, resources)
+    means = replace(means, backend=where)
     document = workflow.dataset_workflow(
         request.template,
         inline=True,
@@ -144,6 +148,7 @@ def run_group(
         gated=means.watch.gated and not names.stage,
         container=means.container,
     )
+    waiting = throttled(WAITING, lambda: capacity.watch(where, digest, run.run))
     text = cwlfile.as_json(document).encode()
     output.write(home + names.workflow(), text)
     common = Common(
@@ -167,15 +172,16 @@ def run_group(
             place / "job-order.json",
             place,
             environment,
-            means.backend.toil_options(
+            where.toil_options(
                 group.capacity, container=means.container, digest=digest, run=run.run, folder=str(place)
             ),
             without=without,
             job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
         )
         try:
-            code = _follow(leader, shard, run, output, shown, stop, means.watch)
+            code = _follow(leader, shard, run, output, shown, stop, means.watch, waiting)
         finally:
+            capacity.clear(where, digest, run.run)
             if leader.log.exists():
                 output.write(f"{home}leader-{name}.log", leader.log.read_bytes())
         means.watch.idle()
@@ -209,6 +215,7 @@ def _follow(
     shown: Display,
     stop: Stop,
     watch: Watch,
+    waiting: Callable[[], None],
 ) -> int:
     def ended(index: int) -> None:
         unit = shard[index].unit.name
@@ -228,6 +235,7 @@ def _follow(
     share = throttled(SHARE, tell)
 
     def look() -> None:
+        waiting()
         now[:] = containers.running_units(run.run)
         shown.running(list(now))
         watch.look()
@@ -258,6 +266,7 @@ def _environment(run: Run, means: Means, place: Path) -> tuple[dict[str, str], S
         **means.access.environment(),
         **own,
         **containers.environment(run.run, run.output),
+        **jobstores.tags(run.run, run.output, os.environ),
         "PATH": os.pathsep.join(filter(None, path)),
         "PYTHONUNBUFFERED": "1",
     }

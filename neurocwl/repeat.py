@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from neurocwl import backend, history, rounds, runs, toil
+from neurocwl import backend, capacity, history, rounds, runs, toil
+from neurocwl.errors import BadInput
 from neurocwl.joborder import Order
 from neurocwl.leaders import Ended, Group, Means, Names, run_group
 from neurocwl.machine import Machine
@@ -16,6 +17,8 @@ from neurocwl.rounds import Bounds, History, Step
 from neurocwl.runs import Run
 from neurocwl.stop import Stop
 from neurocwl.storage import Location
+
+OVER_BUDGET = "not again: the run's budget is reached"
 
 
 @dataclass(slots=True)
@@ -68,14 +71,16 @@ def run_rounds(
     if not orders:
         return
     bounds = replace(request.bounds, node_memory_mib=nodes.memory_mib, node_disk_mib=nodes.disk_mib)
-    capacity = backend.SPOT if means.spot else backend.ON_DEMAND
-    pending = {one.unit.name: (fitting(one, run.resources, bounds), capacity) for one in orders}
+    kind = backend.SPOT if means.spot else backend.ON_DEMAND
+    pending = {one.unit.name: (fitting(one, run.resources, bounds), kind) for one in orders}
     known = runs.read_rounds(output, run.run)
     ledger, names, first = Ledger(notes=dict(known.units), before=known.lost), Names(stage), True
     with display(len(orders)) as shown:
         while pending and not stop.is_set():
             ended: dict[str, Ended] = {}
             for group in groups(pending.values()):
+                if not first and not _fits(group, run, means, shown):
+                    continue
                 ended |= run_group(
                     group, request, run, output, means, folder, stop, shown, names, first=first
                 )
@@ -87,25 +92,44 @@ def run_rounds(
             steps = {
                 unit: _step(unit, one, receipts.get(unit), run, ended[unit], ledger, bounds)
                 for unit, (one, _) in pending.items()
-                if unit in ended
+                if unit in ended and not means.watch.kept_back(unit)
             }
+            if means.watch.closed:
+                steps = {unit: for_the_last_time(step) for unit, step in steps.items()}
             _tell(steps, ledger, output, run, shown)
             pending = {
                 unit: (
                     _next(pending[unit][0], step, receipts.get(unit), request, output),
-                    backend.ON_DEMAND if step.stays else capacity,
+                    backend.ON_DEMAND if step.stays else kind,
                 )
                 for unit, step in steps.items()
                 if step.again
             }
 
 
+def for_the_last_time(step: Step) -> Step:
+    """The same when nothing runs again."""
+    return replace(step, again=False, why=OVER_BUDGET) if step.again else step
+
+
 def groups(pending: Iterable[tuple[Order, str]]) -> list[Group]:
     """Units together that ask for the same, on the same kind of capacity."""
     found: dict[tuple[str, str], list[Order]] = {}
-    for one, capacity in pending:
-        found.setdefault((json.dumps(one.settings, sort_keys=True), capacity), []).append(one)
-    return [Group(orders, orders[0].settings, capacity) for (_, capacity), orders in found.items()]
+    for one, kind in pending:
+        found.setdefault((json.dumps(one.settings, sort_keys=True), kind), []).append(one)
+    return [Group(orders, orders[0].settings, kind) for (_, kind), orders in found.items()]
+
+
+def _fits(group: Group, run: Run, means: Means, shown: Display) -> bool:
+    """Whether the batch system still takes units that ask for more than at first; if not, says so."""
+    resources = {**run.resources, **{k: v for k, v in group.settings.items() if k in run.resources}}
+    try:
+        capacity.fitted(means.backend, resources)
+    except BadInput as error:
+        for one in group.orders:
+            shown.say(f"{one.unit.name}: not again: {error}")
+        return False
+    return True
 
 
 def fitting(one: Order, first: Mapping[str, int], bounds: Bounds) -> Order:

@@ -154,6 +154,10 @@ def explain(error: Exception, url: str, access: Access) -> Exception:
         )
     if isinstance(error, boto.BotoCoreError):
         return BadInput(f"{url}: {error}")
+    if isinstance(error, RuntimeError) and "expired" in str(error):  # botocore, of a session that has ended
+        return BadInput(
+            f"{url}: the AWS session has ended; renew it (aws sso login), or choose another --profile"
+        )
     return error
 
 

@@ -13,8 +13,10 @@ from neurocwl.template import Template
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from neurocwl.aws.audit import Audit
     from neurocwl.aws.cluster import Cluster
     from neurocwl.budget import Tariff
+    from neurocwl.checks.finding import Finding
     from neurocwl.cost import Estimate
     from neurocwl.plan import Plan
     from neurocwl.status import Status
@@ -43,6 +45,15 @@ def _table(
     for row in rows:
         table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in row))
     _console(stream).print(table)
+
+
+def findings(found: "Sequence[Finding]", out: TextIO) -> None:
+    """A line for each check, with its fix; those that failed are counted."""
+    colours = {"ok": "green", "failed": "red", "warning": "yellow", "unknown": "yellow"}
+    rows = [(one.name, one.status, f"{one.text}; {one.fix}" if one.fix else one.text) for one in found]
+    _table(out, ("check", "status", "what, and what mends it"), rows, colours)
+    counts = {status: sum(one.status == status for one in found) for status in colours}
+    print(", ".join(f"{count} {status}" for status, count in counts.items() if count), file=out)
 
 
 def plan(made: "Plan", *, brief: bool = False, stream: TextIO | None = None) -> None:
@@ -254,3 +265,41 @@ def cluster(found: "Cluster") -> None:
     )
     if found.unpriced:
         print(f"  no price is known for {', '.join(found.unpriced)}")
+
+
+def _use(kept: bool, used: bool, left: bool) -> str:
+    return "kept" if kept else "in use" if used else "left" if left else "free"
+
+
+def leftovers(found: "Audit") -> None:
+    """What there is on AWS of clusters and runs, whose, since when, and what it costs."""
+    left = {id(thing) for thing in found.left}
+    rows = [
+        (
+            thing.kind,
+            thing.id,
+            thing.region,
+            thing.cluster or thing.output or thing.run,
+            f"{thing.since:%F %H:%M}" if thing.since else "",
+            "?" if thing.hourly is None else f"{thing.hourly:.4f}",
+            _use(thing.kept, used, id(thing) in left),
+            thing.note,
+        )
+        for thing, used in found.things
+    ]
+    if rows:
+        columns = ("what", "id", "region", "of", "since (UTC)", "$/h", "", "")
+        _table(sys.stdout, columns, rows, {"left": "red"})
+    of = f"cluster {found.named}: " if found.named else ""
+    if rows:
+        unknown = sum(thing.hourly is None for thing, _ in found.things)
+        more = f", and {unknown} of unknown price" if unknown else ""
+        print(f"{of}{len(rows)} things, ${found.hourly:.3f} per hour, ${found.monthly:.2f} per month{more}")
+    elif not found.unseen:
+        print(f"{of}nothing is left")
+    if found.left and not found.named:
+        print(f"{len(found.left)} of them should not be there")
+    for one in found.unseen:
+        print(f"not looked for: {one.kind}{f' in {one.region}' if one.region else ''} ({one.why})")
+    if found.unseen:
+        print("so this is not all that may be there; docs/audit.md lists the permissions it takes")

@@ -4,12 +4,19 @@ import argparse
 import json
 import sys
 
-from neurocwl import template
+from neurocwl import clustercli, template
 from neurocwl.aws import batchstack, batchstatus, stack
 from neurocwl.aws.batchstack import BATCH, TAG, TRIGGER, stack_name
 from neurocwl.aws.session import client, region_of
 from neurocwl.errors import BadInput
 from neurocwl.prepare import access
+
+# Options that clusters of Toil have as well, and the parameters that they stand for.
+SHARED = {
+    "image": ("ApplianceImage",),
+    "node_types": ("SpotInstanceTypes", "OnDemandInstanceTypes"),
+    "node_disk": ("DiskGib",),
+}
 
 
 def create(arguments: argparse.Namespace) -> int:
@@ -20,6 +27,7 @@ def create(arguments: argparse.Namespace) -> int:
     asked = {
         **(batchstack.from_plan(arguments.from_plan) if arguments.from_plan else {}),
         **batchstack.data_access(arguments.read, arguments.write),
+        **_shared(arguments),
         **batchstack.given(arguments.set),
         "ClusterName": arguments.name,
     }
@@ -29,7 +37,7 @@ def create(arguments: argparse.Namespace) -> int:
     if stack.read(cf, name) is None:
         if "ApplianceImage" not in asked:
             raise BadInput(
-                "a new cluster needs --set ApplianceImage=REGISTRY/IMAGE:TAG: the image of provisioning/images/appliance, in a registry of yours (docs/aws-batch.md)"
+                "a new cluster needs --image REGISTRY/IMAGE:TAG: the image of provisioning/images/appliance, in a registry of yours (docs/aws-batch.md)"
             )
         if "VpcId" not in asked:
             asked = {**batchstack.network(client(ours, "ec2")), **asked}
@@ -37,6 +45,27 @@ def create(arguments: argparse.Namespace) -> int:
     if not _bring(cf, arguments, BATCH, asked):
         return 1
     return _trigger(cf, arguments, asked)
+
+
+def _shared(arguments: argparse.Namespace) -> dict[str, str]:
+    """What is asked for by options that clusters of Toil have as well.
+
+    Raises BadInput for those that mean nothing to a stack.
+    """
+    if arguments.private or arguments.ssh_from or arguments.backend_setting:
+        raise BadInput(
+            f"--private, --ssh-from and --backend-setting are not for --backend {arguments.backend}; use --set NAME=VALUE"
+        )
+    found: dict[str, str] = {}
+    for option, _, _ in clustercli.SETTINGS:
+        name = option.removeprefix("--").replace("-", "_")
+        value = getattr(arguments, name)
+        if value is None:
+            continue
+        if name not in SHARED or (name == "node_types" and ":" in value):
+            raise BadInput(f"{option} {value}: not for --backend {arguments.backend}; use --set NAME=VALUE")
+        found |= dict.fromkeys(SHARED[name], value)
+    return found
 
 
 def _trigger(cf: object, arguments: argparse.Namespace, asked: dict[str, str]) -> int:
@@ -54,7 +83,7 @@ def _trigger(cf: object, arguments: argparse.Namespace, asked: dict[str, str]) -
     elif arguments.trigger:  # a dry run of what does not exist yet
         _say(f"{name}: made after {stack_name(arguments.name, BATCH)}")
     if not arguments.dry_run:
-        print(f"neurocwl launch dataset ... --backend aws-batch --cluster {arguments.name}")
+        print(f"neurocwl launch dataset ... --backend {arguments.backend} --cluster {arguments.name}")
     return 0
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Protocol, cast
 
 from neurocwl import containers, toil
+from neurocwl.aws import jobstores
 from neurocwl.backend import Backend
 from neurocwl.s3 import Access
 
@@ -12,6 +13,7 @@ from neurocwl.s3 import Access
 BATCH_SYSTEMS: Mapping[str, str] = {
     "aws_batch": "neurocwl.aws.batchjobs",
     "kubernetes": "neurocwl.kubernetes",
+    "slurm": "neurocwl.slurmbackend",
 }
 
 
@@ -19,7 +21,7 @@ class Ender(Protocol):
     """A module that knows the jobs of a batch system."""
 
     def end_strays(self, backend: Backend, access: Access, digest: str) -> int:
-        """End the jobs, and remove the job stores, of an output; returns how many there were."""
+        """End the jobs of an output; returns how many there were."""
 
 
 def end(backend: Backend, access: Access, run: str, output: str) -> int:
@@ -29,4 +31,6 @@ def end(backend: Backend, access: Access, run: str, output: str) -> int:
     module = BATCH_SYSTEMS.get(backend.batch_system)
     if module:
         found += cast(Ender, importlib.import_module(module)).end_strays(backend, access, digest)
+    if backend.job_store == "s3":
+        found += jobstores.remove_left(access, backend.values["region"], digest)
     return found

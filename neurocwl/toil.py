@@ -65,10 +65,15 @@ class Leader:
             f"--tmpdir-prefix={self.folder / 'tmp'}/",
             f"--outdir={self.folder / 'out'}",
             f"--writeMessages={self.messages}",
+            *self._batch_logs(),
             *self.options,
             str(self.workflow),
             str(self.job_order),
         ]
+
+    def _batch_logs(self) -> list[str]:
+        """Where nodes share the folder, what a batch system notes of each job goes with it, and is removed with it."""
+        return [] if self.job_store.startswith("aws:") else [f"--batchLogsDir={self.folder / 'batch'}"]
 
 
 def executable() -> Path:

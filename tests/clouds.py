@@ -13,6 +13,8 @@ from pathlib import Path
 
 REGION = "us-west-2"
 PATIENCE = 60.0  # seconds
+# moto without the images and policies of AWS, which it takes seconds to list
+BARE = {"MOTO_EC2_LOAD_DEFAULT_AMIS": "false", "MOTO_IAM_LOAD_MANAGED_POLICIES": "false"}
 
 
 def variables(url: str) -> dict[str, str]:
@@ -30,11 +32,14 @@ def variables(url: str) -> dict[str, str]:
 
 
 @contextmanager
-def moto_server() -> Iterator[str]:
-    """moto's server while the body runs; yields its address. An account with the default network and nothing else."""
+def moto_server(own: Mapping[str, str] | None = None) -> Iterator[str]:
+    """moto's server while the body runs; yields its address. An account with the default network and nothing else.
+
+    own: moto's variables, where others are wanted than ours.
+    """
     port = free_port()
     command = [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", port]
-    with serving(command, port, "moto-api/") as url:
+    with serving(command, port, "moto-api/", own) as url:
         yield url
 
 

@@ -64,8 +64,11 @@ def model_of(document: Mapping[str, Any]) -> str:
 class Cluster:
     """What the API server keeps, and what its nodes run."""
 
-    def __init__(self, rules: list[Mapping[str, Any]], variables: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, rules: list[Mapping[str, Any]], variables: Mapping[str, str], folder: Path, namespace: str
+    ) -> None:
         self.rules, self.variables, self.folder = rules, dict(variables), folder
+        self.namespace = namespace
         self.jobs: dict[str, dict[str, Any]] = {}
         self.pods: dict[str, dict[str, Any]] = {}
         self.submitted: list[dict[str, Any]] = []  # every Job that was ever created
@@ -76,6 +79,18 @@ class Cluster:
 
     def allowed(self, group: str, resource: str, verb: str) -> bool:
         self.used.add((group, resource, verb))
+        return self._permits(group, resource, verb)
+
+    def permits(self, review: Mapping[str, Any]) -> bool:
+        """The answer to a SelfSubjectAccessReview."""
+        strictly(review, "V1SelfSubjectAccessReviewSpec", "spec")
+        asked = review["resourceAttributes"]
+        below = f"/{asked['subresource']}" if asked.get("subresource") else ""
+        return asked["namespace"] == self.namespace and self._permits(
+            asked["group"], f"{asked['resource']}{below}", asked["verb"]
+        )
+
+    def _permits(self, group: str, resource: str, verb: str) -> bool:
         return any(
             group in rule["apiGroups"] and resource in rule["resources"] and verb in rule["verbs"]
             for rule in self.rules
@@ -173,6 +188,8 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else {}
         url = urllib.parse.urlparse(self.path)
+        if url.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+            return self.answer(201, {**body, "status": {"allowed": self.cluster.permits(body["spec"])}})
         found = PATH.fullmatch(url.path)
         if found is None:
             return self.fail(404, f"no such path: {url.path}")
@@ -231,7 +248,7 @@ def cluster(
 ) -> Iterator[Cluster]:
     """A cluster whose kubectl configuration is folder/kubeconfig. variables: of its pods."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = Cluster(rules, variables, folder)
+    kept = Cluster(rules, variables, folder, namespace)
     handler = type("Bound", (Handler,), {"cluster": kept})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

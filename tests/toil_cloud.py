@@ -3,9 +3,11 @@
 Stand-ins, and what they do not prove (docs/not-proved.md): tests/data/toil_without_ssh, tests/data/ssh_to_here.
 """
 
+import contextlib
 import http.server
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -52,7 +54,8 @@ class Cloud:
             place.mkdir(exist_ok=True)
         path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         role = {"AWS_ACCESS_KEY_ID": "role", "AWS_SECRET_ACCESS_KEY": "role"}
-        endpoint = {name: self.variables[name] for name in ("AWS_EC2_METADATA_DISABLED",)}
+        # On AWS nobody names the address of the APIs; without it a stand-in's leader would ask the real ones.
+        endpoint = {n: self.variables[n] for n in ("AWS_ENDPOINT_URL", "AWS_EC2_METADATA_DISABLED")}
         around = {n: kept[n] for n in ("PYTHONPATH", "DOCKER_HOST", "XDG_RUNTIME_DIR") if n in kept}
         leader = {"PATH": path, "HOME": str(machine), **around, **role, **endpoint}
         return {
@@ -83,6 +86,13 @@ class Cloud:
             cwd=self.folder,
             timeout=300,
         )
+
+    def end_what_goes_on(self) -> None:
+        """End what was started on leaders and still runs, such as the dead man's switch."""
+        lines = self.notes.read_text().splitlines() if self.notes.exists() else []
+        for one in filter(None, (json.loads(line).get("pid") for line in lines)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(one, signal.SIGKILL)
 
     def cluster(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return self.run("cluster", *words)
@@ -131,7 +141,10 @@ def cloud(folder: Path) -> Iterator[Cloud]:
         with clouds.moto_server() as url:
             one = Cloud(clouds.variables(url), f"http://127.0.0.1:{server.server_port}/", folder)
             one.client("ec2").create_key_pair(KeyName="mine")
-            yield one
+            try:
+                yield one
+            finally:
+                one.end_what_goes_on()
     finally:
         server.shutdown()
         server.server_close()

@@ -2,7 +2,8 @@
 
 --init   cwltool ends a container that outlives its time limit by SIGTERM, which a process with id 1
          ignores; under an init the tool is no process 1;
---label  so that a launch that is cut off finds the containers it left and ends them.
+--label  so that a launch that is cut off finds the containers it left and ends them. On Slurm, the job's id as
+         well, for its epilog (provisioning/slurm/epilog).
 
 NEUROCWL_DOCKER is the real client; NEUROCWL_LABELS holds key=value words; NEUROCWL_WORKER names the appliance's
 container, where there is one (worker_init.sh). What the container took goes to
@@ -260,8 +261,12 @@ def main(words: list[str]) -> int:
     if service:
         hold(service)
     docker = os.environ.get("NEUROCWL_DOCKER", "/usr/bin/docker")
-    labels, worker = os.environ.get("NEUROCWL_LABELS", "").split(), os.environ.get("NEUROCWL_WORKER")
-    run = Run(docker, words, [*labels, *([f"neurocwl.worker={worker}"] if worker else [])], service)
+    own = {
+        "neurocwl.worker": os.environ.get("NEUROCWL_WORKER"),
+        "neurocwl.slurm": os.environ.get("SLURM_JOB_ID"),
+    }
+    labels = [f"{key}={value}" for key, value in own.items() if value]
+    run = Run(docker, words, [*os.environ.get("NEUROCWL_LABELS", "").split(), *labels], service)
     status = run.follow()
     try:
         run.report()

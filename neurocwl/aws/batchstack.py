@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl import assets, s3
+from neurocwl import assets, prices, s3
 from neurocwl.aws import stack
 from neurocwl.aws.session import client, explained, region_of
+from neurocwl.backend import Node
 from neurocwl.errors import BadInput
+from neurocwl.nodes import GIB
 from neurocwl.s3 import Access
 
 BATCH, TRIGGER = "batch", "trigger"
@@ -20,6 +22,7 @@ NAME = re.compile(r"(?!neurocwl)[a-z][a-z0-9-]{0,27}")
 JOB_STORE = re.compile(r"neurocwl-[0-9a-f]{16}-[a-z0-9-]+")
 SIMILAR = 1.3  # types up to this many times the cheapest plan are taken; several keep spot available
 MOST_TYPES = 8
+MEMORY = 0.95  # what the kernel and ECS's agent leave; ndmg's guide puts 15200 MiB on 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +107,23 @@ def from_plan(file: Path) -> dict[str, str]:
     The cheapest type, and those that are nearly as cheap. Raises BadInput for a file without prices.
     """
     try:
-        prices: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))["prices"]
-        options = prices["node_types"]
-        market = "spot" if prices["market"] == "spot" else "on_demand"
+        found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))["prices"]
+        options = found["node_types"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"--from-plan {file}: holds no prices; write it with: neurocwl plan ... --prices --json"
         ) from error
-    found = {}
+    types = {}
     for key, kind in (("SpotInstanceTypes", "spot"), ("OnDemandInstanceTypes", "on_demand")):
         priced = sorted((one[kind], one["node_type"]) for one in options if one[kind] is not None)
         near = [name for dollars, name in priced if dollars <= priced[0][0] * SIMILAR]
         if near:
-            found[key] = ",".join(near[:MOST_TYPES])
-    if not found:
-        raise BadInput(f"--from-plan {file}: it has no node type with a price ({market})")
-    chosen = {name for names in found.values() for name in names.split(",")}
+            types[key] = ",".join(near[:MOST_TYPES])
+    if not types:
+        raise BadInput(f"--from-plan {file}: it has no node type with a price")
+    chosen = {name for names in types.values() for name in names.split(",")}
     disk = max(one["volume_gib"] for one in options if one["node_type"] in chosen)
-    return {**found, "DiskGib": str(max(40, disk))}
+    return {**types, "DiskGib": str(max(40, disk))}
 
 
 def trigger_parameters(batch: stack.Stack, pipelines: Sequence[str]) -> dict[str, str]:
@@ -146,6 +148,19 @@ def settings_of(cluster: str, access: Access) -> dict[str, str]:
             f"{cluster}: {region_of(access)} has no such cluster on AWS Batch; neurocwl cluster create {cluster} --backend aws-batch makes it"
         )
     return {re.sub(r"(?<!^)(?=[A-Z])", "_", key).lower(): value for key, value in found.outputs.items()}
+
+
+def node_of(settings: Mapping[str, str]) -> Node:
+    """The largest node of a cluster with these settings; nothing where a type is not in the table."""
+    known = prices.snapshot(settings["region"]).nodes
+    names = [name for name in settings.get("node_types", "").split(",") if name]
+    if not names or not all(name in known for name in names):
+        return Node()
+    return Node(
+        cpus=max(known[name].vcpus for name in names),
+        memory_mib=int(MEMORY * max(known[name].memory_mib for name in names)),
+        disk_mib=int(settings["node_disk"]) * GIB if settings.get("node_disk") else None,
+    )
 
 
 def buckets(cluster: str, store: Any) -> list[Bucket]:

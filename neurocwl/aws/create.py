@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocwl.aws import cluster, harden, session, toilcluster
+from neurocwl.aws import cluster, deadman, harden, session, toilcluster
 from neurocwl.aws.toilcluster import Spec
 from neurocwl.errors import BadInput, Conflict, InfrastructureError
 from neurocwl.s3 import Access
@@ -122,7 +122,7 @@ def create(
     what = f"cluster {spec.name}"
     with session.explained(what):
         check(spec, client, access)
-        own = harden.group(client("ec2"), spec.name, where.vpc, sources)
+        own = harden.group(client("ec2"), spec.name, where.vpc, sources, spec.tags)
     failed = _launch(spec, access, client("ec2"), what)
     with session.explained(what):
         harden.admit(client("ec2"), own, sources)
@@ -135,7 +135,8 @@ def create(
                 f"what it has made is still there and may cost: neurocwl cluster destroy {spec.name}"
             )
         if not spec.instance_profile:
-            harden.roles(client("iam"), spec.name)
+            harden.roles(client("iam"), spec.name, spec.tags)
+            deadman.allow(client("iam"), spec.name)
         if not client("ec2").get_ebs_encryption_by_default()["EbsEncryptionByDefault"]:
             say(
                 "the leader's disk is not encrypted (the workers' are): Toil cannot ask for it, the account can: "

@@ -48,7 +48,7 @@ def own_address(service: str) -> str:
     return str(ipaddress.ip_network(address))
 
 
-def group(ec2: Any, name: str, vpc: str, sources: Sequence[str]) -> str:
+def group(ec2: Any, name: str, vpc: str, sources: Sequence[str], tags: Mapping[str, str]) -> str:
     """The id of the security group of a cluster, made before Toil would make its own.
 
     Toil takes a group of the cluster's name as it finds it, so that at no time ssh is open to everybody.
@@ -58,7 +58,7 @@ def group(ec2: Any, name: str, vpc: str, sources: Sequence[str]) -> str:
     there = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
     if there and not any(tag == {"Key": TAG, "Value": name} for tag in there[0].get("Tags", [])):
         raise Conflict(f"a security group {name} is in {vpc} already, and no cluster's; choose another name")
-    tags = [{"Key": TAG, "Value": name}, {"Key": "clusterName", "Value": name}]
+    own = _listed({**tags, "clusterName": name})
     made = (
         there[0]["GroupId"]
         if there
@@ -66,7 +66,7 @@ def group(ec2: Any, name: str, vpc: str, sources: Sequence[str]) -> str:
             GroupName=name,
             Description=f"neurocwl cluster {name}",
             VpcId=vpc,
-            TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
+            TagSpecifications=[{"ResourceType": "security-group", "Tags": own}],
         )["GroupId"]
     )
     admit(ec2, made, sources)
@@ -174,9 +174,12 @@ def scaling_groups(autoscaling: Any, name: str) -> None:
             autoscaling.create_or_update_tags(Tags=[{**group, **tag}])
 
 
-def roles(iam: Any, name: str) -> None:
+def _listed(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def roles(iam: Any, name: str, tags: Mapping[str, str]) -> None:
     """Tag the role and instance profile that Toil made for a cluster; it tags neither."""
     own = f"{name.replace('-', '_')}_toil"
-    tags = [{"Key": TAG, "Value": name}]
-    iam.tag_role(RoleName=own, Tags=tags)
-    iam.tag_instance_profile(InstanceProfileName=own, Tags=tags)
+    iam.tag_role(RoleName=own, Tags=_listed(tags))
+    iam.tag_instance_profile(InstanceProfileName=own, Tags=_listed(tags))

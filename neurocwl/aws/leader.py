@@ -38,12 +38,12 @@ def start(job: Job) -> str:
     carried = carry.carried(_with_backend(job), job.paths, folder, job.licence)
     there = leader_of(found)
     check_version(there)
-    _put(there, folder, _task(job, found, one, carried.words), carried)
     before = lease.read(job.output)
     try:
+        _put(there, folder, _task(job, found, one, carried.words), carried)
         there.start(["neurocwl", "cluster", "lead", f"{folder}/{lead.TASK}"])
-    except InfrastructureError:
-        there.run(["rm", "-r", folder])
+    except BaseException:
+        there.run(["rm", "-rf", folder])  # a licence may lie there
         raise
     run = _begun(job, one, before.run if before else "")
     return f"the leader of cluster {name} goes on with the launch{f', run {run}' if run else ''}"

@@ -1,13 +1,17 @@
 """--node-types: which instance types the workers of a cluster may have, and why not any mixture."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from neurocwl.backend import Node
 from neurocwl.errors import BadInput
 from neurocwl.nodes import NodeType, disk_for_jobs, memory_for_jobs
 from neurocwl.prices import Prices
 
+LEAST_DISK_GIB = 50  # of a worker: system, appliance and images; Toil's own default
 SPOT = "spot"  # in place of a bid: at most what the type costs on demand
 MIXTURE = (
     "Toil fills the first type in its own order in which a job fits, even when that one is at its maximum and "
@@ -76,6 +80,26 @@ def _same_shape(word: str, types: Sequence[str], nodes: Mapping[str, NodeType]) 
         raise BadInput(
             f"--node-types {word}: types joined by / must be of one shape, for the scaler counts with one of them: {shown}"
         )
+
+
+def from_plan(file: Path) -> dict[str, str]:
+    """The settings of a cluster for what `neurocwl plan --prices --json` printed: its cheapest type, disk and count.
+
+    Raises BadInput for a file without prices.
+    """
+    try:
+        prices: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))["prices"]
+        best = prices["node_types"][0]
+        found = {
+            "node_types": best["node_type"] + (f":{SPOT}" if prices["market"] == "spot" else ""),
+            "max_nodes": str(best["nodes"]),
+        }
+        disk = int(best["volume_gib"])
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise BadInput(
+            f"--from-plan {file}: holds no prices; write it with: neurocwl plan ... --prices --json"
+        ) from error
+    return found | ({"node_disk": str(max(disk, LEAST_DISK_GIB))} if disk else {})
 
 
 def dollars(kind: Kind, prices: Prices) -> float:

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from neurocwl.aws.cluster import APPLIANCE_TAG, BACKEND_TAG, DISK_TAG, MOST_TAG, NODES_TAG, TAG
 from neurocwl.aws.nodetypes import Kind
@@ -11,6 +11,7 @@ from neurocwl.errors import BadInput
 
 KUBERNETES, MESOS = "kubernetes", "mesos"
 BUCKET_SUFFIX = "--internal"  # Source: Toil 9.6, AWSProvisioner
+MOST_TAGS = 4
 LONGEST = 40  # letters of a name: IAM's roles and S3's buckets are named after it
 
 
@@ -31,6 +32,7 @@ class Spec:
     max_nodes: int  # of each kind
     subnet: str | None = None
     instance_profile: str | None = None  # ARN
+    own_tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what Toil would refuse late, or not at all."""
@@ -54,6 +56,7 @@ class Spec:
         Values keep to the letters that all services take, hence spaces instead of commas.
         """
         return {
+            **self.own_tags,
             TAG: self.name,
             BACKEND_TAG: self.backend,
             APPLIANCE_TAG: self.appliance,
@@ -61,6 +64,29 @@ class Spec:
             MOST_TAG: str(self.max_nodes),
             DISK_TAG: str(self.node_disk_gib),
         }
+
+
+def tags(words: Sequence[str]) -> dict[str, str]:
+    """Tags of the user's own, of KEY=VALUE words.
+
+    Raises BadInput for what some service would not take: a bucket has ten tags at most, ours among them.
+    """
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        good = re.fullmatch(r"[\w .:/+@-]{1,128}", key) and re.fullmatch(r"[\w .:/+@-]{0,256}", value)
+        if (
+            not equals
+            or not good
+            or key.lower().startswith(("aws:", "neurocwl:", "kubernetes.io/", "k8s.io/"))
+        ):
+            raise BadInput(f"--tag {word}: write KEY=VALUE, in letters, digits, spaces and . : / + - @ _")
+        if key in ("Name", "Owner", "clusterName", "ToilNodeType", "sshKeyName"):
+            raise BadInput(f"--tag {word}: Toil sets {key} itself; choose another key")
+        found[key] = value
+    if len(found) > MOST_TAGS:
+        raise BadInput(f"--tag: at most {MOST_TAGS}, these are {len(found)}")
+    return found
 
 
 def command(spec: Spec) -> list[str]:

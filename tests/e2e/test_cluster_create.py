@@ -25,7 +25,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 def kubernetes(cloud: Cloud) -> dict[str, list[dict[str, Any]]]:
     """A cluster with one type on demand and one as spot."""
     words = ["--node-types", "m5.4xlarge,r5.2xlarge:spot", "--max-nodes", "7", "--node-disk", "321"]
-    made = cloud.create("lab-k", *words, "--zone", "us-west-2b")
+    made = cloud.create("lab-k", *words, "--zone", "us-west-2b", "--tag", "project=memory")
     assert made.returncode == 0, made.stderr
     assert "stand-in: does not wait for toil_leader" in made.stderr  # no machine was waited for
     return cloud.tagged("lab-k")
@@ -125,6 +125,8 @@ def test_everything_is_tagged_with_the_clusters_name(cloud: Cloud, kubernetes: d
     assert {key: tags_of(thing)["neurocwl:cluster"] for key, thing in named.items()} == dict.fromkeys(
         named, "lab-k"
     )
+    named |= {key: things[0] for key, things in kubernetes.items()}
+    assert {key: tags_of(thing)["project"] for key, thing in named.items()} == dict.fromkeys(named, "memory")
     assert {key: len(things) for key, things in kubernetes.items()} == {
         "instances": 1,
         "volumes": 1,

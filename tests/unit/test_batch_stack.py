@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
+from neurocwl import backend, clusters
 from neurocwl.aws import batchstack
 from neurocwl.errors import BadInput
 from neurocwl.s3 import Access
@@ -68,8 +69,11 @@ class Account:
         )
         return Said(done.returncode, done.stdout, done.stderr)
 
+    def cluster(self, verb: str, *words: str, name: str = NAME) -> Said:
+        return self.run("cluster", verb, name, "--backend", "aws-batch", *words)
+
     def create(self, *words: str) -> Said:
-        return self.run("cluster", "create", NAME, "--backend", "aws-batch", *words)
+        return self.cluster("create", *words)
 
     def there(self, logical: str) -> str:
         """The id of a resource of the stack."""
@@ -86,8 +90,9 @@ class Account:
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     """An account with nothing in it."""
+    home = tmp_path_factory.mktemp("home")
     with clouds.cloudformation_server() as url:
-        yield Account(url, tmp_path_factory.mktemp("home"))
+        yield Account(url, home)
 
 
 @pytest.fixture(scope="module")
@@ -153,9 +158,17 @@ def test_nodes_have_the_disk_that_was_asked_for_encrypted(made: Account) -> None
     }
 
 
-def test_no_container_gets_the_nodes_own_role(made: Account) -> None:
+def test_nodes_give_metadata_for_a_token_alone_and_to_workers_as_well(made: Account) -> None:
     options = node_template(made)["MetadataOptions"]
-    assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 1)
+    assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 2)
+
+
+def test_the_bucket_is_encrypted_and_tagged(made: Account) -> None:
+    store, name = made.client("s3"), made.outputs()["DataBucket"]
+    rules = store.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert [rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for rule in rules] == ["AES256"]
+    tags = store.get_bucket_tagging(Bucket=name)["TagSet"]
+    assert {"Key": "neurocwl:cluster", "Value": NAME} in tags
 
 
 @pytest.mark.parametrize("kind", ["instance", "volume"])
@@ -187,7 +200,7 @@ def test_a_node_fetches_images_and_keeps_them(start_script: str) -> None:
         "docker pull --quiet nipreps/fmriprep:25.2.7",
         "docker pull --quiet neurodata/m2g:v0.3.0",
         "ECS_IMAGE_PULL_BEHAVIOR=prefer-cached",
-        "ECS_ENABLE_SPOT_INSTANCE_DRAINING=true",
+        "ECS_ENABLE_SPOT_INSTANCE_DRAINING=false",
         "ECS_CONTAINER_STOP_TIMEOUT=100s",
         "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION=10m",
     ]
@@ -463,6 +476,16 @@ def test_what_a_launch_is_told_comes_from_the_stack(made: Account, monkeypatch: 
     assert told["spot_queue"] == made.there("SpotQueue")
     assert told["image"] == IMAGE
     assert told["job_role"].endswith(f":role/{made.there('JobRole')}")
+    where = clusters.with_node(backend.load("aws-batch", (), told))
+    notice = "--setEnv=NEUROCWL_METADATA=http://169.254.169.254"
+    assert notice in where.toil_options(backend.SPOT)
+    assert notice not in where.toil_options(backend.ON_DEMAND)
+    assert f"--awsBatchQueue={made.there('OnDemandQueue')}" in where.toil_options(backend.ON_DEMAND)
+    assert f"--awsBatchQueue={made.there('SpotQueue')}" in where.toil_options(backend.SPOT)
+    given_ = {one["name"]: one["value"] for one in leader(made)["environment"]}
+    tags = {name: value for name, value in where.variables().items() if name.startswith("TOIL_")}
+    assert tags == {name: value for name, value in given_.items() if name.startswith("TOIL_")}
+    assert where.node == backend.Node(cpus=16, memory_mib=int(0.95 * 65536), disk_mib=320 * 1024)
     with pytest.raises(BadInput, match="has no such cluster on AWS Batch; neurocwl cluster create other"):
         batchstack.settings_of("other", Access())
 
@@ -551,8 +574,17 @@ def test_nothing_is_done_where_nobody_can_be_asked(made: Account) -> None:
 
 
 def test_a_new_cluster_needs_an_image(made: Account) -> None:
-    said = made.run("cluster", "create", "other", "--backend", "aws-batch", "--yes")
-    assert (said.code, "needs --set ApplianceImage=REGISTRY/IMAGE:TAG" in said.err) == (2, True)
+    said = made.cluster("create", "--yes", name="other")
+    assert (said.code, "needs --image REGISTRY/IMAGE:TAG" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--zone", "us-west-2a"), ("--node-types", "r5.large,r5.large:spot"), ("--ssh-from", "10.0.0.0/8")],
+)
+def test_an_option_of_other_clusters_is_refused(made: Account, words: tuple[str, ...]) -> None:
+    said = made.create("--yes", *words)
+    assert (said.code, "not for --backend aws-batch; use --set" in said.err) == (2, True)
 
 
 def test_a_parameter_that_does_not_exist_is_refused(made: Account) -> None:
@@ -570,28 +602,106 @@ def test_a_changed_setting_reaches_the_resource_and_the_others_stay(made: Accoun
 
 
 def test_the_state_of_a_cluster_is_shown(made: Account) -> None:
-    said = made.run("cluster", "status", NAME, "--backend", "aws-batch")
+    said = made.cluster("status")
     assert said.code == 0
     assert "on demand: no jobs; at most 128 vCPUs" in said.out
 
 
 def test_a_cluster_that_does_not_exist_has_no_state(made: Account) -> None:
-    said = made.run("cluster", "status", "other", "--backend", "aws-batch", "--json")
+    said = made.cluster("status", "--json", name="other")
     assert (said.code, "has no such cluster on AWS Batch" in said.err) == (2, True)
+
+
+# ---- the trigger ----
+
+
+@pytest.fixture(scope="module")
+def triggered(made: Account) -> Said:
+    """The command that adds a trigger to the cluster."""
+    return made.create(
+        "--yes", "--trigger", "nifti-check", "fmriprep", "--set", "LicenceUrl=s3://lab-bids/ds1/licence.txt"
+    )
+
+
+def test_a_trigger_is_a_stack_of_its_own_and_where_to_upload_is_said(triggered: Said, made: Account) -> None:
+    assert triggered.code == 0, triggered.err
+    inbox = f"s3://{made.outputs()['DataBucket']}/inbox/"
+    assert f"upload a dataset to {inbox}NAME/, then NAME.neurocwl.json to {inbox}" in triggered.out
+    stacks = made.client("cloudformation").describe_stacks()["Stacks"]
+    assert {one["StackName"] for one in stacks} == {STACK, "lab-neurocwl-trigger"}
+
+
+def test_the_triggers_function_knows_queue_pipelines_and_licence(triggered: Said, made: Account) -> None:
+    (found,) = [
+        one
+        for one in made.client("lambda").list_functions()["Functions"]
+        if one["FunctionName"].startswith("lab-neurocwl-trigger-Starter")
+    ]
+    given_ = found["Environment"]["Variables"]
+    assert given_["QUEUE"] == made.there("LeaderQueue")
+    assert given_["DEFINITION"] == made.outputs()["LeaderDefinition"]
+    assert (given_["PIPELINES"], given_["LICENCE"]) == (
+        "nifti-check,fmriprep",
+        "s3://lab-bids/ds1/licence.txt",
+    )
+
+
+INBOX = "arn:aws:s3:::{DataBucket}/inbox"
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "may"),
+    [
+        ("s3:GetObject", f"{INBOX}/ds1.neurocwl.json", True),
+        ("s3:PutObject", f"{INBOX}/ds1.neurocwl.answer", True),
+        ("batch:SubmitJob", "{LeaderQueue}", True),
+        ("batch:SubmitJob", "{LeaderDefinition}", True),
+        ("s3:PutObject", f"{INBOX}/ds1.neurocwl.json", False),
+        ("s3:GetObject", f"{INBOX}/ds1/participants.tsv", False),
+        ("s3:GetObject", "arn:aws:s3:::{DataBucket}/results/x.neurocwl.json", False),
+        ("s3:PutObject", "arn:aws:s3:::lab-derivatives/fmriprep/x", False),
+        ("batch:SubmitJob", "{Queue}", False),
+        ("batch:SubmitJob", DEFINITION, False),
+        ("batch:RegisterJobDefinition", DEFINITION, False),
+        ("iam:PassRole", "{JobRole}", False),
+    ],
+)
+def test_the_triggers_function_may_read_markers_answer_and_start_leaders(
+    triggered: Said, made: Account, outputs: dict[str, str], action: str, resource: str, may: bool
+) -> None:
+    iam = made.client("iam")
+    (name,) = [one["RoleName"] for one in iam.list_roles()["Roles"] if "StarterRole" in one["RoleName"]]
+    assert policies.allows(policies.of_role(iam, name), action, resource.format(**outputs)) == may
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "may"),
+    [
+        ("s3:DeleteBucket", JOB_STORE, True),
+        ("s3:PutLifecycleConfiguration", JOB_STORE, True),
+        ("s3:GetBucketTagging", JOB_STORE, True),
+        ("s3:DeleteObject", f"{JOB_STORE}/jobs/1", False),
+        ("s3:GetObject", f"{JOB_STORE}/jobs/1", False),
+        ("s3:DeleteBucket", "arn:aws:s3:::{DataBucket}", False),
+        ("s3:PutLifecycleConfiguration", "arn:aws:s3:::{DataBucket}", False),
+    ],
+)
+def test_the_sweeper_bounds_and_removes_job_stores_and_reads_nothing(
+    made: Account, outputs: dict[str, str], action: str, resource: str, may: bool
+) -> None:
+    found = policies.of_role(made.client("iam"), made.there("SweeperRole"))
+    assert policies.allows(found, action, resource.format(**outputs)) == may
 
 
 # ---- the end ----
 
 
 @pytest.fixture(scope="module")
-def ended(made: Account) -> Said:
+def ended(made: Account, triggered: Said) -> Said:
     """The command that deletes the cluster, with data and job stores there. Everything above needs the cluster."""
     data = made.outputs()["DataBucket"]
     made.client("s3").put_object(Bucket=data, Key="results/sub-01.html", Body=b"x")
-    made.client("s3").put_bucket_tagging(  # CloudFormation's own tags; moto gives none to buckets
-        Bucket=data, Tagging={"TagSet": [{"Key": "neurocwl:cluster", "Value": NAME}]}
-    )
-    return made.run("cluster", "destroy", NAME, "--backend", "aws-batch", "--yes")
+    return made.cluster("destroy", "--yes")
 
 
 def test_what_is_deleted_is_shown_first(ended: Said) -> None:
@@ -624,13 +734,38 @@ def data_buckets(account: Account) -> list[str]:
 def test_data_stay_until_somebody_says_otherwise(ended: Said, made: Account) -> None:
     (data,) = data_buckets(made)
     assert f"s3://{data} (DATA): stays; --delete-data deletes it, too" in ended.out
-    again = made.run("cluster", "destroy", NAME, "--backend", "aws-batch", "--yes")
+    again = made.cluster("destroy", "--yes")
     assert (again.code, "nothing else is left" in again.out, data_buckets(made)) == (0, True, [data])
-    last = made.run("cluster", "destroy", NAME, "--backend", "aws-batch", "--yes", "--delete-data")
+    last = made.cluster("destroy", "--yes", "--delete-data")
     assert (last.code, data_buckets(made)) == (0, [])
-    none = made.run("cluster", "destroy", NAME, "--backend", "aws-batch", "--yes")
+    none = made.cluster("destroy", "--yes")
     assert (none.code, none.out) == (0, "nothing of lab is left\n")
 
 
-def test_it_can_be_made_again(ended: Said, made: Account) -> None:
-    assert made.create("--yes", "--set", f"ApplianceImage={IMAGE}").code == 0
+@pytest.fixture(scope="module")
+def again(ended: Said, made: Account) -> Account:
+    """The cluster made again, without any place to read or write but its own bucket."""
+    said = made.create("--yes", "--image", IMAGE)
+    assert said.code == 0, said.err
+    return made
+
+
+@pytest.mark.parametrize("who", ["JobRole", "LeaderRole"])
+def test_without_other_places_the_clusters_own_bucket_is_all_there_is(again: Account, who: str) -> None:
+    found = policies.of_role(again.client("iam"), again.there(who))
+    data = f"arn:aws:s3:::{again.outputs()['DataBucket']}"
+    assert policies.allows(found, "s3:PutObject", f"{data}/results/x")
+    assert policies.allows(found, "s3:ListBucket", data)
+    assert not policies.allows(found, "s3:GetObject", "arn:aws:s3:::lab-bids/ds1/participants.tsv")
+
+
+def test_what_stands_in_the_way_of_the_end_is_told_and_the_next_try_goes_on(again: Account) -> None:
+    iam, role = again.client("iam"), again.there("JobRole")
+    arn = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+    said = again.cluster("destroy", "--yes")
+    assert (said.code, "DeleteConflict" in said.err) == (3, True)
+    iam.detach_role_policy(RoleName=role, PolicyArn=arn)
+    said = again.cluster("destroy", "--yes")
+    assert (said.code, said.out.splitlines()[-1]) == (0, "lab is gone")
+    assert data_buckets(again) == []  # it was empty

@@ -1,5 +1,6 @@
 """What a cluster may be: node types, names and addresses, and what Toil is told. Toil itself reads its options."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,44 @@ def test_a_mesos_cluster_is_made_without_workers() -> None:
 def test_tags_keep_to_letters_that_every_service_takes() -> None:
     for value in spec().tags.values():
         assert all(letter.isalnum() or letter in " +-=._:/@" for letter in value), value
+
+
+def test_a_plan_decides_type_disk_and_count(tmp_path: Path) -> None:
+    options = [
+        {"node_type": "r5.2xlarge", "nodes": 4, "volume_gib": 311},
+        {"node_type": "m5.4xlarge", "nodes": 3, "volume_gib": 500},
+    ]
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps({"prices": {"market": "spot", "node_types": options}}))
+    assert nodetypes.from_plan(file) == {
+        "node_types": "r5.2xlarge:spot",
+        "max_nodes": "4",
+        "node_disk": "311",
+    }
+    options[0]["volume_gib"] = 0  # a type with disks of its own
+    file.write_text(json.dumps({"prices": {"market": "on-demand", "node_types": options}}))
+    assert nodetypes.from_plan(file) == {"node_types": "r5.2xlarge", "max_nodes": "4"}
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"prices": null}', '{"prices": {"node_types": []}}'])
+def test_a_plan_without_prices_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(BadInput, match="--prices --json"):
+        nodetypes.from_plan(tmp_path / "plan.json")
+
+
+def test_tags_of_ones_own_are_added() -> None:
+    own = toilcluster.tags(["project=memory", "cost centre=4711"])
+    assert {"project": "memory", "cost centre": "4711"}.items() <= spec(own_tags=own).tags.items()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["project"], ["=x"], ["neurocwl:cluster=other"], ["aws:x=1"], ["Name=x"], ["a=b,c"], list("abcde")],
+)
+def test_tags_that_some_service_would_not_take_are_refused(words: list[str]) -> None:
+    with pytest.raises(BadInput, match="--tag"):
+        toilcluster.tags(words if len(words) == 1 else [f"{word}=1" for word in words])
 
 
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,3}(-[a-z0-9]{1,3}){0,3}", fullmatch=True)

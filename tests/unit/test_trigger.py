@@ -88,7 +88,7 @@ def test_the_launch_understands_the_words() -> None:
     found, rest = parser().parse_known_args(words({"pipeline": "fmriprep", "options": {"limit": 1}})[1:])
     assert (found.dataset, found.output) == ("s3://lab-data/inbox/ds1", "s3://lab-data/results/ds1/fmriprep")
     assert (found.pipeline, found.limit, found.backend) == ("fmriprep", 1, "aws-batch")
-    assert set(rest) <= {"--cluster", "lab"}
+    assert (found.cluster, rest) == ("lab", [])
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_a_parameter_that_the_template_lacks_is_bad_input(cloud: Callable[[str],
 
 def test_what_fails_is_named_rolled_back_and_can_be_tried_again(cloud: Callable[[str], Any]) -> None:
     """ministack knows no AWS::Batch: here that is a resource that cannot be made."""
-    values = {"ClusterName": "lab", "VpcId": "vpc-1", "SubnetIds": "subnet-1"}
+    values = {"ClusterName": "lab", "VpcId": "vpc-1", "SubnetIds": "subnet-1", "ApplianceImage": "x"}
     cf = cloud("cloudformation")
     for _ in range(2):
         proposed = propose(cloud, "lab-fails", batchstack.template("batch"), **values)
