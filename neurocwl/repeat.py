@@ -92,7 +92,7 @@ def run_rounds(
             steps = {
                 unit: _step(unit, one, receipts.get(unit), run, ended[unit], ledger, bounds)
                 for unit, (one, _) in pending.items()
-                if unit in ended
+                if unit in ended and not means.watch.kept_back(unit)
             }
             if means.watch.closed:
                 steps = {unit: for_the_last_time(step) for unit, step in steps.items()}
