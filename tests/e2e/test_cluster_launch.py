@@ -198,3 +198,35 @@ def test_what_the_leader_cannot_reach_is_refused_on_the_laptop(
     assert refused.returncode == 2
     assert why in refused.stderr
     assert cloud.notes.read_text() == before
+
+
+@pytest.mark.usefixtures("launched")
+def test_a_group_stage_by_itself_is_refused_away_from_the_leader(cloud: Cloud) -> None:
+    refused = cloud.run("group", "s3://lab/out", "--backend", "profile.yml", "--cluster", "lab")
+    assert refused.returncode == 2
+    assert "the same launch again" in refused.stderr
+
+
+def alive(cloud: Cloud) -> dict[str, int]:
+    """How many of what still exist of the cluster."""
+    found = cloud.tagged("lab")
+    found["instances"] = [one for one in found["instances"] if one["State"]["Name"] != "terminated"]
+    return {key: len(things) for key, things in found.items()}
+
+
+@pytest.mark.usefixtures("launched")
+def test_a_launch_that_has_ended_takes_the_cluster_along(cloud: Cloud) -> None:
+    """The last test here: the cluster is gone after it. Nothing is left to run, so the launch ends at once."""
+    assert alive(cloud) == {"instances": 1, "volumes": 1, "groups": 1, "templates": 1, "scaling": 1}
+    ended = launch(cloud, "out", "--fs-license-file", "licence.txt")
+    assert ended.returncode == 0, ended.stderr
+    for _ in range(120):
+        if alive(cloud)["instances"] == 0:
+            break
+        time.sleep(1)
+    # What the leader stands on costs nothing, and goes when somebody asks.
+    assert alive(cloud) == {"instances": 0, "volumes": 0, "groups": 1, "templates": 0, "scaling": 0}
+    rest = cloud.cluster("destroy", "lab", "--yes")
+    assert rest.returncode == 0, rest.stderr
+    audited = cloud.cluster("audit", "lab")
+    assert audited.returncode == 0, audited.stdout
