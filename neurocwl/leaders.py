@@ -4,7 +4,7 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,8 @@ def run_group(
     image = request.image if request.image != request.template.image else None
     stage_in = means.stage_in(group.orders)
     resources = {**run.resources, **{k: v for k, v in group.settings.items() if k in run.resources}}
+    where = capacity.fitted(means.backend, resources)
+    means = replace(means, backend=where)
     document = workflow.dataset_workflow(
         request.template,
         inline=True,
@@ -146,7 +148,6 @@ def run_group(
         gated=means.watch.gated and not names.stage,
         container=means.container,
     )
-    where = capacity.fitted(means.backend, resources)
     waiting = throttled(WAITING, lambda: capacity.watch(where, digest, run.run))
     text = cwlfile.as_json(document).encode()
     output.write(home + names.workflow(), text)

@@ -18,7 +18,7 @@ from neurocwl.plan import READY
 from neurocwl.prepare import Prepared
 from neurocwl.prices import only
 
-NODE_TYPES = "node_types"  # a setting of backends whose nodes have a price
+NODE_TYPES, MAX_NODES = "node_types", "max_nodes"  # settings of backends whose nodes have a price
 
 
 def wanted(arguments: argparse.Namespace) -> bool:
@@ -79,6 +79,11 @@ def of_launch(
     if rate is not None and not 0 < rate < float("inf"):
         raise BadInput(f"--dollars-per-hour {rate}: must be more than 0")
     types = arguments.node_types or where.values.get(NODE_TYPES) or ""
+    wish = _wish(arguments, types)
+    if not arguments.node_types and all(":" in word for word in types.split(",")):  # as spot nodes, for Toil
+        wish = replace(wish, spot=True)
+    if arguments.max_nodes is None and where.values.get(MAX_NODES, "").isdecimal():
+        wish = replace(wish, most_nodes=int(where.values[MAX_NODES]))
     if not prepared.plan.of(READY):
         return None
     if rate is not None:
@@ -98,7 +103,7 @@ def of_launch(
                 "give --dollars-per-hour, or --node-types"
             )
         return None
-    estimated = _estimate(prepared, _wish(arguments, types))
+    estimated = _estimate(prepared, wish)
     if estimated is None:
         return None
     if amount is not None:

@@ -292,8 +292,9 @@ def leftovers(found: "Audit") -> None:
         _table(sys.stdout, columns, rows, {"left": "red"})
     of = f"cluster {found.named}: " if found.named else ""
     if rows:
-        month = found.hourly * 730
-        print(f"{of}{len(rows)} things, ${found.hourly:.3f} per hour, ${month:.2f} per month as they are now")
+        unknown = sum(thing.hourly is None for thing, _ in found.things)
+        more = f", and {unknown} of unknown price" if unknown else ""
+        print(f"{of}{len(rows)} things, ${found.hourly:.3f} per hour, ${found.monthly:.2f} per month{more}")
     elif not found.unseen:
         print(f"{of}nothing is left")
     if found.left and not found.named:
@@ -301,4 +302,4 @@ def leftovers(found: "Audit") -> None:
     for one in found.unseen:
         print(f"not looked for: {one.kind}{f' in {one.region}' if one.region else ''} ({one.why})")
     if found.unseen:
-        print("so this is not all that may be there; docs/aws.md lists the permissions it takes")
+        print("so this is not all that may be there; docs/audit.md lists the permissions it takes")

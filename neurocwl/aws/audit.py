@@ -36,6 +36,11 @@ class Audit:
         return sum(thing.hourly or 0.0 for thing, _ in self.things)
 
     @property
+    def monthly(self) -> float:
+        """The same for a month, as things are now."""
+        return self.hourly * HOURS
+
+    @property
     def exit_code(self) -> int:
         """0 clean, 1 something is left, 3 not all could be looked for."""
         return 3 if self.unseen else 1 if self.left else 0
@@ -51,7 +56,7 @@ class Audit:
             ],
             "unseen": [{"kind": one.kind, "region": one.region, "why": one.why} for one in self.unseen],
             "usd_per_hour": round(self.hourly, 6),
-            "usd_per_month": round(self.hourly * HOURS, 2),
+            "usd_per_month": round(self.monthly, 2),
         }
 
 

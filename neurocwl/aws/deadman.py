@@ -14,7 +14,7 @@ from neurocwl.aws import session, teardown
 from neurocwl.aws.inventory import Inventory
 from neurocwl.aws.listing import Cloud
 from neurocwl.aws.things import OUR_POLICY, TOIL_OWNER, toil_name
-from neurocwl.errors import BadInput, NeurocwlError
+from neurocwl.errors import BadInput
 from neurocwl.s3 import Access
 from neurocwl.storage import open_location
 
@@ -65,7 +65,7 @@ def alive(outputs: Iterable[str], access: Access, say: Callable[[str], None]) ->
         try:
             one = lease.read(open_location(url, access))
             found |= bool(one and one.alive)
-        except NeurocwlError as error:
+        except Exception as error:  # of a store that is away or damaged
             say(f"{url}: {error}; taken for in use")
             found = True
     return found
@@ -149,13 +149,13 @@ def watch(
             try:
                 with session.explained(f"cluster {name}"):
                     arm(cloud, teardown.look(cloud, name), state.began + age + GRACE)
-            except NeurocwlError as error:
+            except Exception as error:  # the first line goes on, whatever AWS answers
                 say(f"the second line is not set: {error}")
         time.sleep(look)
     say(f"cluster {name} ends: {why}")
     while True:
         try:
             return teardown.end(cloud, name, say, on_leader=True)
-        except NeurocwlError as error:
+        except Exception as error:  # nothing else would end the cluster
             say(f"{error}; once more in {look:.0f} s")
             time.sleep(look)

@@ -74,6 +74,7 @@ def take(clouds: Sequence[Cloud]) -> Inventory:
 
 def _look(kind: str, lister: Lister, cloud: Cloud) -> list[Thing] | Unseen:
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+    from botocore.parsers import ResponseParserError
 
     try:
         return [thing for thing in lister(cloud) if thing.cluster or thing.run or thing.kind == "job store"]
@@ -82,5 +83,5 @@ def _look(kind: str, lister: Lister, cloud: Cloud) -> list[Thing] | Unseen:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         return Unseen(kind, cloud.region, f"{error.operation_name}: {code}")
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         return Unseen(kind, cloud.region, str(error))

@@ -49,6 +49,7 @@ def remove(cloud: Cloud, thing: Thing) -> None:
 @contextmanager
 def _judged() -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -60,7 +61,10 @@ def _judged() -> Iterator[None]:
             return
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         raise (NotYet if code in NOT_YET or status >= 500 else Refused)(words) from error
-    except BotoCoreError as error:  # no connection, no answer in time
+    except (
+        BotoCoreError,
+        ResponseParserError,
+    ) as error:  # no connection, no answer in time, or no sense in it
         raise NotYet(str(error)) from error
 
 

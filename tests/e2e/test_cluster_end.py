@@ -170,26 +170,26 @@ def test_a_watched_cluster_ends_by_itself_when_its_launch_has_ended(
     )
     log = tmp_path / "log"
     checked(moto, rights=True)
+    with log.open("wb") as out:
+        watch = subprocess.Popen(
+            [sys.executable, "-m", "neurocwl", "cluster", *words],
+            env={**environment, **role},
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+        )
     try:
-        with lease.held(open_location(output, Access()), "run", lambda _: None), log.open("wb") as out:
-            watch = subprocess.Popen(
-                [sys.executable, "-m", "neurocwl", "cluster", *words],
-                env={**environment, **role},
-                stdout=out,
-                stderr=out,
-                stdin=subprocess.DEVNULL,
-            )
-            try:
-                while not (planned := scheduled(admin)) and watch.poll() is None:
-                    time.sleep(1)
-                time.sleep(6)  # longer than --idle
-                assert watch.poll() is None, log.read_text()
-                things = teardown.look(admin, "watched").things
-            except BaseException:
-                watch.kill()
-                raise
+        with lease.held(open_location(output, Access()), "run", lambda _: None):
+            end = time.monotonic() + 90
+            while not (planned := scheduled(admin)) and time.monotonic() < end and watch.poll() is None:
+                time.sleep(1)
+            time.sleep(6)  # longer than --idle
+            assert watch.poll() is None, log.read_text()
+            things = teardown.look(admin, "watched").things
         assert watch.wait(120) == 0, log.read_text()
     finally:
+        watch.kill()
+        watch.wait()
         checked(moto, rights=False)
     assert "cluster watched ends: no launch has been alive" in log.read_text()
     assert planned == {(0, 0, 0)}

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurocwl import lease
-from neurocwl.aws import audit, things
+from neurocwl.aws import audit, jobstores, things
 from neurocwl.aws.inventory import Inventory, Unseen
 from neurocwl.aws.things import Thing
 from neurocwl.s3 import Access
@@ -96,6 +96,18 @@ def test_json_says_of_each_thing_whether_it_is_left() -> None:
     ]
     assert document["things"][0]["since"] == "2026-11-21T12:00:00+00:00"
     assert (document["usd_per_hour"], document["usd_per_month"]) == (0.5, 365.0)
+
+
+def test_a_job_store_is_told_its_run_and_output_beside_what_toil_was_told_before() -> None:
+    before = {"TOIL_AWS_TAGS": '{"neurocwl:cluster": "lab"}'}
+    found = json.loads(jobstores.tags("run-1", "s3://lab/out", before)["TOIL_AWS_TAGS"])
+    assert found == {"neurocwl:cluster": "lab", "neurocwl:run": "run-1", "neurocwl:output": "s3://lab/out"}
+
+
+def test_data_and_machine_images_are_shown_and_never_left() -> None:
+    data = Thing("data bucket", "lab-data", "", "lab", hourly=1.0, kept=True)
+    found = judged([data], named="lab")
+    assert (found.exit_code, found.left, found.hourly) == (0, (), 1.0)
 
 
 TOIL = {"clusterName": "lab", "ToilNodeType": "worker"}

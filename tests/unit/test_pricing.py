@@ -82,6 +82,26 @@ def test_a_detached_launch_that_is_too_dear_is_refused_here(command: Command) ->
 
 
 @pytest.mark.parametrize(
+    ("types", "priced"),
+    [
+        ("r5.2xlarge", "r5.2xlarge on demand"),
+        ("r5.2xlarge:spot", "r5.2xlarge spot"),
+        ("r5.2xlarge:0.3,r5.4xlarge:0.6", "r5.4xlarge spot"),
+        ("r5.2xlarge,r5.4xlarge:spot", "r5.4xlarge on demand"),
+    ],
+)
+def test_a_backend_s_own_node_types_are_priced_as_it_runs_them(
+    command: Command, types: str, priced: str
+) -> None:
+    Path("own.yml").write_text(
+        f"like: local\nbackend: own\nsettings: {{node_types: {{doc: x, default: '{types}'}}, max_nodes: {{doc: x, default: 3}}}}\n"
+    )
+    code, said = command("launch", "m2g", "--max-cost", "0.01", "--backend", "own.yml")
+    assert code == 2
+    assert f"on {priced} (1.00 h each" in said
+
+
+@pytest.mark.parametrize(
     ("words", "why"),
     [
         (("--max-cost", "5"), "what an hour costs on backend local is not known; give --dollars-per-hour"),
