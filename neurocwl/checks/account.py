@@ -38,6 +38,7 @@ QUOTAS: Mapping[str, tuple[str, str]] = {
 def credentials(access: Access, environment: Mapping[str, str], endpoint: str = "") -> Finding:
     """Who one is, and for how long. endpoint: of S3; without one AWS is not asked, only what lies here."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     name = "credentials"
     try:
@@ -63,7 +64,8 @@ def credentials(access: Access, environment: Mapping[str, str], endpoint: str = 
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         return alone if own and code not in REFUSED else failed(name, f"AWS refuses them ({code})", RENEW)
-    except BotoCoreError as error:
+    # ResponseParserError: a server that knows S3 alone answers something else than STS
+    except (BotoCoreError, ResponseParserError) as error:
         return alone if own else failed(name, f"cannot be used: {error}", RENEW)
     return _lasting(ok(name, str(who)), kept, ends, environment)
 
