@@ -64,6 +64,7 @@ def credentials(access: Access, environment: Mapping[str, str], endpoint: str = 
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         return alone if own and code not in REFUSED else failed(name, f"AWS refuses them ({code})", RENEW)
+    # ResponseParserError: a server that knows S3 alone answers something else than STS
     except (BotoCoreError, ResponseParserError) as error:
         return alone if own else failed(name, f"cannot be used: {error}", RENEW)
     return _lasting(ok(name, str(who)), kept, ends, environment)
