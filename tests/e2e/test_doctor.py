@@ -49,7 +49,7 @@ def test_a_launch_that_could_not_run_is_refused_before_anything_is_written(lab: 
     lab.upload(write_dataset(lab.folder / "ds", ["01"]), "ds")
     own = tmp_path / "own.yml"
     own.write_text(
-        "like: kubernetes\nbackend: own\nset: {image: registry.example/neurocwl:1}\nnode: {cpus: 2, memory_mib: 4000}\n"
+        "like: kubernetes\nbackend: own\nset: {image: localhost/neurocwl/appliance:1}\nnode: {cpus: 2, memory_mib: 4000}\n"
     )
     done = lab.run(
         "launch", "dataset", lab.url("ds"), "--pipeline", "nifti-check", "--output", lab.url("out"),
