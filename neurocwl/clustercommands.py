@@ -179,10 +179,12 @@ def _destroy(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    own = access(arguments)
-    name = arguments.name
-    names = inventory.regions(own) if arguments.all_regions else [session.region_of(own)]
-    found = inventory.take([Cloud(own, region) for region in names])
+    cloud, name = _cloud(arguments), arguments.name
+    own = cloud.access
+    others = inventory.regions(own) if arguments.all_regions else []
+    found = inventory.take(
+        [cloud, *(Cloud(own, region, cloud) for region in others if region != cloud.region)]
+    )
     result = audit.judged(found.of(name) if name else found, name, lambda url: audit.writes(url, own))
     if arguments.json:
         print(json.dumps(result.as_dict(), indent=1, ensure_ascii=False))
