@@ -58,15 +58,13 @@ def regions(access: Access) -> list[str]:
     return sorted(region["RegionName"] for region in answer["Regions"])
 
 
-def elsewhere(cloud: Cloud, cluster: str) -> str:
-    """Another region with instances of a cluster; "" when none is known. Regions that may not be looked at have none."""
+def elsewhere(cloud: Cloud) -> dict[str, str]:
+    """Clusters with instances in other regions, and which. Regions that may not be looked at have none."""
     others = [name for name in regions(cloud.access) if name != cloud.region]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(lambda name: _look("instance", instances, Cloud(cloud.access, name, cloud)), others)
-    for name, things in zip(others, found, strict=True):
-        if not isinstance(things, Unseen) and any(thing.cluster == cluster for thing in things):
-            return name
-    return ""
+    pairs = zip(others, found, strict=True)
+    return {thing.cluster: name for name, one in pairs if not isinstance(one, Unseen) for thing in one}
 
 
 def take(clouds: Sequence[Cloud]) -> Inventory:

@@ -53,11 +53,10 @@ def end(
     found = look(cloud, name)
     for stack in (thing for thing in found.things if thing.kind == "stack"):
         raise BadInput(f"cluster {name}: is the stack {stack.id}; give --backend aws-batch")
-    if found.things and not any(thing.region for thing in found.things):
-        # Roles and buckets are of no region: without this a wrong --region would end those of a living cluster.
-        region = inventory.elsewhere(cloud, name)
-        if region:
-            raise BadInput(f"cluster {name}: is in {region}, not in {cloud.region}; give --region {region}")
+    # Roles and buckets are of no region: without this a wrong --region would end those of a living cluster.
+    of_no_region = found.things and not any(thing.region for thing in found.things)
+    if of_no_region and (region := inventory.elsewhere(cloud).get(name)):
+        raise BadInput(f"cluster {name}: is in {region}, not in {cloud.region}; give --region {region}")
     if found.things and not on_leader:
         ran = _toils_own(cloud, name, found, say, pace)
         found = look(cloud, name)

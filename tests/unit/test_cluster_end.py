@@ -10,6 +10,7 @@ from neurocwl.aws import inventory, teardown
 from neurocwl.aws.listing import GLOBAL, REGIONAL, Cloud
 from neurocwl.aws.removal import REMOVERS
 from neurocwl.aws.teardown import Pace
+from neurocwl.cli import main
 from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.s3 import Access
 from tests import clouds, planted
@@ -138,9 +139,10 @@ def test_all_that_a_cluster_is_made_of_ends_and_its_neighbours_stay(cloud: Fault
     assert kept == {kind: alike[kind] for kind in ("data bucket", "machine image", "snapshot")}
 
 
-def test_from_a_wrong_region_nothing_of_a_living_cluster_is_ended(cloud: Faulty) -> None:
+def test_from_a_wrong_region_nothing_of_a_living_cluster_is_left_or_ended(cloud: Faulty) -> None:
     """Roles and buckets are found from everywhere."""
     planted.cluster(cloud, "lab")
+    assert main(["cluster", "audit", "--region", "eu-west-1"]) == 0
     before = teardown.look(cloud, "lab").things
     with pytest.raises(BadInput, match=f"cluster lab: is in {clouds.REGION}, not in eu-west-1"):
         teardown.end(Cloud(Access(), "eu-west-1"), "lab", never, pace=PACE)
