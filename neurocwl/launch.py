@@ -57,7 +57,7 @@ def launch(
     for line in told:
         say(line)
     if plan.of(READY):
-        capacity.fitted(means.backend, asked)
+        capacity.fitted(means.backend, asked)  # refused before anything is written
     if plan.of(READY) and means.backend.here:
         installed.prepare(request.template, request.image, container=means.container, say=say)
     run = _run(plan, request, means, asked, output)

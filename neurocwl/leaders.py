@@ -4,11 +4,11 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from neurocwl import backend, capacity, containers, cwlfile, runs, toil, workflow
+from neurocwl import backend, capacity, containers, cwlfile, leaderkeys, runs, toil, workflow
 from neurocwl.aws import jobstores
 from neurocwl.backend import Backend
 from neurocwl.errors import InfrastructureError
@@ -135,6 +135,8 @@ def run_group(
     image = request.image if request.image != request.template.image else None
     stage_in = means.stage_in(group.orders)
     resources = {**run.resources, **{k: v for k, v in group.settings.items() if k in run.resources}}
+    where = capacity.fitted(means.backend, resources)
+    means = replace(means, backend=where)
     document = workflow.dataset_workflow(
         request.template,
         inline=True,
@@ -146,7 +148,6 @@ def run_group(
         gated=means.watch.gated and not names.stage,
         container=means.container,
     )
-    where = capacity.fitted(means.backend, resources)
     waiting = throttled(WAITING, lambda: capacity.watch(where, digest, run.run))
     text = cwlfile.as_json(document).encode()
     output.write(home + names.workflow(), text)
@@ -165,14 +166,16 @@ def run_group(
         (place / "job-order.json").write_bytes(content)
         output.write(f"{home}job-order-{name}.json", content)
         runs.write_inputs(output, run.run, name, {one.unit.name: one.given() for one in shard})
+        environment, without = _environment(run, means, place)
         leader = toil.Leader(
             place / "workflow.cwl",
             place / "job-order.json",
             place,
-            _environment(run, means),
+            environment,
             where.toil_options(
                 group.capacity, container=means.container, digest=digest, run=run.run, folder=str(place)
             ),
+            without=without,
             job_store=means.backend.locator(place, backend.job_store_name(digest, run.run, name)),
         )
         try:
@@ -250,7 +253,8 @@ def last_error(log: str) -> str:
     return (telling or lines or ["no log"])[-1][:500]
 
 
-def _environment(run: Run, means: Means) -> dict[str, str]:
+def _environment(run: Run, means: Means, place: Path) -> tuple[dict[str, str], Sequence[str]]:
+    """What a leader's environment has, and what it must not have of this process's."""
     own = means.backend.variables()
     path = (
         own.get("PATH"),  # of workers elsewhere, which are given this one
@@ -258,11 +262,17 @@ def _environment(run: Run, means: Means) -> dict[str, str]:
         str(toil.executable().parent),
         os.environ.get("PATH"),
     )
-    return {
+    found = {
         **means.access.environment(),
         **own,
         **containers.environment(run.run, run.output),
-        **jobstores.tags(run.run, run.output, os.environ),
+        **jobstores.tags(run.run, run.output, {**os.environ, **own}),
         "PATH": os.pathsep.join(filter(None, path)),
         "PYTHONUNBUFFERED": "1",
     }
+    if means.backend.job_store != "s3":  # with it, all of this would lie in a bucket, and reach the workers
+        return found, ()
+    secret, without = leaderkeys.hide({**os.environ, **found}, means.backend.pass_on, place)
+    if not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
+        found.setdefault("AWS_DEFAULT_REGION", means.backend.values["region"])
+    return {name: value for name, value in found.items() if name not in without} | secret, without

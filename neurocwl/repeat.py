@@ -18,6 +18,8 @@ from neurocwl.runs import Run
 from neurocwl.stop import Stop
 from neurocwl.storage import Location
 
+OVER_BUDGET = "not again: the run's budget is reached"
+
 
 @dataclass(slots=True)
 class Ledger:
@@ -90,8 +92,10 @@ def run_rounds(
             steps = {
                 unit: _step(unit, one, receipts.get(unit), run, ended[unit], ledger, bounds)
                 for unit, (one, _) in pending.items()
-                if unit in ended
+                if unit in ended and not means.watch.kept_back(unit)
             }
+            if means.watch.closed:
+                steps = {unit: for_the_last_time(step) for unit, step in steps.items()}
             _tell(steps, ledger, output, run, shown)
             pending = {
                 unit: (
@@ -101,6 +105,11 @@ def run_rounds(
                 for unit, step in steps.items()
                 if step.again
             }
+
+
+def for_the_last_time(step: Step) -> Step:
+    """The same when nothing runs again."""
+    return replace(step, again=False, why=OVER_BUDGET) if step.again else step
 
 
 def groups(pending: Iterable[tuple[Order, str]]) -> list[Group]:

@@ -44,9 +44,10 @@ class Spending(Watch):
         self._clock = clock
         self._ask_nodes, self._nodes, self._asked, self._looked = nodes, 0.0, 0.0, 0.0
         self._run, self._began = "", clock()
-        self._early = self._due = False
+        self._early = self._due = self._warned = False
         self._paid: dict[str, float] = {}
         self._receipts: dict[str, str | None] = {}  # tags, of units that ended
+        self._lost: dict[str, float] = {}  # seconds of last attempts that will leave no receipt
         self._took: list[float] = []
         self._begins: dict[str, tuple[str, list[Begin]]] = {}  # unit -> tag of the note, what it says
 
@@ -139,7 +140,8 @@ class Spending(Watch):
         for unit in {*self._begins, *self._paid}:
             begins = self._begins.get(unit, ("", []))[1]
             receipt = self._receipts.get(unit, begins[-1].receipt if begins else None)
-            found[unit] = budget.unit_time(self._paid.get(unit, 0.0), receipt, begins, at)
+            paid = self._paid.get(unit, 0.0) + self._lost.get(unit, 0.0)
+            found[unit] = budget.unit_time(paid, receipt, begins, at)
         return found
 
     def _give_up(self, units: Collection[str]) -> None:
@@ -148,7 +150,7 @@ class Spending(Watch):
         for unit in units:
             found = times.get(unit)
             if found and found.running is not None:
-                self._paid[unit] = self._paid.get(unit, 0.0) + found.running
+                self._lost[unit] = found.running
                 self._receipts[unit] = LOST
 
     def _read_begins(self) -> None:
@@ -164,8 +166,8 @@ class Spending(Watch):
             data = self._output.read(entry.path)
             if data is not None:
                 self._begins[unit] = (entry.etag, read_begins(data, entry.path))
-                if self._receipts.get(unit) == LOST:  # and begins again
-                    del self._receipts[unit]
+                if self._receipts.get(unit) == LOST:  # it begins again: its notes tell what was lost
+                    del self._receipts[unit], self._lost[unit]
 
     def _by_nodes(self) -> float:
         hours = (self._clock() - self._began) / budget.HOUR
@@ -176,7 +178,9 @@ class Spending(Watch):
             try:
                 self._nodes = max(self._nodes, self._ask_nodes())
             except NeurocwlError as error:  # the units are counted all the same
-                self.say(f"warning: what the nodes cost is not known: {error}")
+                if not self._warned:
+                    self.say(f"warning: what the nodes cost is not known: {error}")
+                self._warned = True
         return self._nodes
 
 

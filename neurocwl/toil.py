@@ -35,6 +35,7 @@ class Leader:
     folder: Path  # job store, temporary files and logs; the caller removes it
     environment: Mapping[str, str]
     options: Sequence[str] = ()  # replace those of the same name below
+    without: Sequence[str] = ()  # variables of this process that it must not have
     job_store: str = ""  # Toil's locator; without one it lies in the folder
 
     @property
@@ -101,7 +102,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=outputs,
             stderr=log,
-            env={**os.environ, **leader.environment},
+            env={**{k: v for k, v in os.environ.items() if k not in leader.without}, **leader.environment},
             cwd=leader.folder,
             start_new_session=True,  # Ctrl-C reaches the launcher alone, which then ends Toil in order
             preexec_fn=_end_with_parent,

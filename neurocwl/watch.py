@@ -12,6 +12,7 @@ from neurocwl.storage import Location
 class Watch:
     """Is told how a run goes; this one does nothing with it."""
 
+    closed = False  # whether nothing that has ended begins again
     gated = False  # whether units ask at the output before they start (toolwrappers/gate.py)
 
     def begin(self, run: Run, output: Location, stop: Stop) -> None:
@@ -41,6 +42,10 @@ class Watches(Watch):
     def __init__(self, watches: Sequence[Watch]) -> None:
         self.watches = watches
         self.gated = any(watch.gated for watch in watches)
+
+    @property
+    def closed(self) -> bool:  # type: ignore[override]
+        return any(watch.closed for watch in self.watches)
 
     def begin(self, run: Run, output: Location, stop: Stop) -> None:
         for watch in self.watches:

@@ -1,12 +1,13 @@
 """AWS Batch on this machine: moto's server, whose jobs are real containers, mended where Toil needs more of it.
 
 A stand-in. What it does not prove is in docs/not-proved.md: compute environments that scale, placement, queueing, roles
-(nothing is refused here, and jobs get no credentials of a role), CloudWatch, the network of ECS.
+(nothing is refused here), CloudWatch, the network of ECS.
 
 What each patch stands in for:
 - mount points without readOnly, exit codes in DescribeJobs: Batch has them, moto 5.2 has not;
 - folders of the node that are mounted: ECS makes them where they are missing. Here they are made below a scratch folder,
   but for those in the tests' own folder, which containers started by a job must find at the same path;
+- jobs have keys in their environment, where Batch has an address at which they get those of their role;
 - privileged jobs run unprivileged, since this machine's containers may not be privileged;
 - TerminateJob sends SIGTERM and waits before SIGKILL, as ECS does (30 s there, 10 s here); moto kills at once.
 """
@@ -26,6 +27,7 @@ REGION = "us-east-1"
 QUEUE = "units"
 PATIENCE = 60.0  # seconds
 LABEL = "neurocwl.emulator"
+ROLE = {"AWS_ACCESS_KEY_ID": "OFTHEROLE", "AWS_SECRET_ACCESS_KEY": "secret-of-the-role"}
 GRACE = 10  # seconds between SIGTERM and SIGKILL
 
 
@@ -126,9 +128,15 @@ def _patch(shared: Path) -> None:
     docker.types.Mount = mounted
     batch.Job._get_container_property = property_with_read_only
     batch.Job._container_details = details_with_exit_code
-    containers.ContainerCollection.run = lambda self, *words, **options: run(
-        self, *words, **{**options, "privileged": False, "labels": {LABEL: os.environ["MOTO_PORT"]}}
-    )
+
+    def started(self: Any, *words: Any, **options: Any) -> Any:
+        environment = {**options["environment"], **ROLE}
+        labels = {LABEL: os.environ["MOTO_PORT"]}
+        return run(
+            self, *words, **{**options, "environment": environment, "privileged": False, "labels": labels}
+        )
+
+    containers.ContainerCollection.run = started
     containers.Container.kill = lambda self, signal=None: self.stop(timeout=GRACE)
 
 

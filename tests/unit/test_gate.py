@@ -134,6 +134,52 @@ def test_without_a_gate_nobody_is_asked(output: Location) -> None:
     assert output.read(NOTE) is None
 
 
+def other(tmp_path: Path, name: str, output: Location) -> "subprocess.CompletedProcess[str]":
+    """Another container program's wrapper, before a program of that name which says what it was given."""
+    real = tmp_path / "bin" / name
+    real.parent.mkdir()
+    real.write_text('#!/bin/sh\necho "$@"\n')
+    real.chmod(0o755)
+    gate_words = {"NEUROCWL_GATE": f"{output.url}#r1#", "NEUROCWL_UNIT": "sub-01"}
+    podman = ["run", *(f"--env={key}={value}" for key, value in gate_words.items()), "image"]
+    singularity = ["--quiet", "run", "--contain", "image"]
+    ours = WRAPPERS / "bin"
+    return subprocess.run(
+        [str(ours / name), *(podman if name == "podman" else singularity)],
+        env={
+            **os.environ,
+            **{f"SINGULARITYENV_{key}": value for key, value in gate_words.items() if name != "podman"},
+            "PATH": os.pathsep.join((str(ours), str(real.parent), os.environ["PATH"])),
+        },
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("name", ["singularity", "podman"])
+def test_other_container_programs_ask_as_well(output: Location, tmp_path: Path, name: str) -> None:
+    done = other(tmp_path, name, output)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("image\n")
+    assert output.read(NOTE)
+
+
+@pytest.mark.parametrize("name", ["singularity", "podman"])
+def test_other_container_programs_start_nothing_behind_a_closed_gate(
+    output: Location, tmp_path: Path, name: str
+) -> None:
+    close(output)
+    done = other(tmp_path, name, output)
+    assert (done.returncode, done.stdout) == (gate.KEPT_BACK, "")
+
+
+def test_a_container_program_that_is_not_there_is_said() -> None:
+    done = subprocess.run(
+        [str(WRAPPERS / "bin/podman"), "ps"], env={"PATH": "/bin"}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (127, "podman is not installed on this worker\n")
+
+
 def test_a_gate_that_cannot_be_reached_starts_nothing_and_is_no_budget(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = docker(open_location(str(tmp_path / "file" / "out"), Access()))

@@ -30,6 +30,7 @@ LAYERS = (
         "cwlfile",
         "errors",
         "globs",
+        "leaderkeys",
         "moneyoptions",
         "nodes",
         "packing",

@@ -1,5 +1,6 @@
 """A run at the edge of its budget: real notes of the gate, real receipts of stage-out, in a folder."""
 
+import json
 import re
 import time
 from dataclasses import replace
@@ -10,13 +11,16 @@ import gate
 import output_store
 import pytest
 
-from neurocwl import budget, status
+from neurocwl import budget, repeat, status
 from neurocwl.budget import Tariff
+from neurocwl.errors import BadInput
 from neurocwl.receipts import Receipt, read_receipt
+from neurocwl.rounds import Step
 from neurocwl.s3 import Access
 from neurocwl.spending import Spending
 from neurocwl.stop import OVER_BUDGET, Stop
 from neurocwl.storage import Location, open_location
+from neurocwl.watch import Watch, Watches
 from tests.unit.test_status_verify import a_run, commit, planned
 
 UNITS = ("sub-1", "sub-2", "sub-3")
@@ -51,6 +55,9 @@ class Watched:
         """A worker asks the gate."""
         store = output_store.open_store(self.output.url, f".neurocwl/units/{unit}")
         return gate.passes(store, self.run.run, unit)
+
+    def note(self, unit: str) -> str:
+        return f".neurocwl/runs/{self.run.run}/begun/{unit}"
 
     def ends(self, unit: str, hours: float, exit_code: int = 0) -> None:
         """stage-out commits a unit that took so long, and Toil tells of it."""
@@ -161,6 +168,33 @@ def test_what_ran_on_a_worker_that_was_lost_is_paid(tmp_path: Path) -> None:
     assert spent["dollars"] == pytest.approx(2.0, abs=0.01)
 
 
+def test_a_unit_that_was_given_up_and_begins_again_is_not_paid_twice(tmp_path: Path) -> None:
+    run = Watched(tmp_path, 30.0)
+    run.starts("sub-1")
+    run.look(2.0)
+    run.watch.idle()
+    begins = json.loads(run.output.read(run.note("sub-1")) or b"")
+    again = [*begins, [run.now, None]]  # in the next round
+    run.output.write(run.note("sub-1"), json.dumps(again).encode())
+    run.look(1.0)
+    spent = run.watch.record()["money"]["spent"]
+    assert spent["dollars"] == pytest.approx(3.0, abs=0.02)
+    run.ends("sub-1", 1.5)
+    assert run.watch.record()["money"]["spent"]["dollars"] == pytest.approx(3.5, abs=0.02)
+
+
+def test_behind_a_closed_gate_nothing_that_ended_runs_again(tmp_path: Path) -> None:
+    run = Watched(tmp_path, 3.0)
+    assert not Watches([run.watch, Watch()]).closed
+    for unit in UNITS:
+        run.starts(unit)
+        run.ends(unit, 1.0, exit_code=1)
+    assert Watches([Watch(), run.watch]).closed
+    again = repeat.for_the_last_time(Step(True, "out of memory", {"memory_mib": 9}))
+    assert (again.again, again.why) == (False, "not again: the run's budget is reached")
+    assert repeat.for_the_last_time(Step(False, "as it is")) == Step(False, "as it is")
+
+
 def test_a_lost_unit_that_nobody_waits_for_holds_up_no_end(tmp_path: Path) -> None:
     run = Watched(tmp_path, 3.0)
     run.starts("sub-1")
@@ -173,7 +207,7 @@ def test_a_lost_unit_that_nobody_waits_for_holds_up_no_end(tmp_path: Path) -> No
 def test_a_note_that_a_unit_took_back_is_no_running_unit(tmp_path: Path) -> None:
     run = Watched(tmp_path, 3.0)
     run.starts("sub-1")
-    note = f".neurocwl/runs/{run.run.run}/begun/sub-2"
+    note = run.note("sub-2")
     run.output.write(note, b"[[1.0, null]]")  # it asks, and has not looked yet
     run.ends("sub-1", 2.9)
     assert not run.stop.is_set()
@@ -188,6 +222,19 @@ def test_nodes_that_cost_more_than_their_units_count(tmp_path: Path) -> None:
     run.ends("sub-1", 1.0)
     assert not run.starts("sub-2")
     assert run.watch.record()["money"]["spent"]["by"] == "the hours of nodes"
+
+
+def test_nodes_that_cannot_be_asked_are_said_once_and_units_count(tmp_path: Path) -> None:
+    def denied() -> float:
+        raise BadInput("AWS denies DescribeInstances")
+
+    run = Watched(tmp_path, 3.0, nodes=denied)
+    run.starts("sub-1")
+    run.look(0.1)
+    run.ends("sub-1", 1.0)
+    run.look(0.1)
+    assert run.said == ["warning: what the nodes cost is not known: AWS denies DescribeInstances"]
+    assert run.watch.record()["money"]["spent"]["dollars"] == 1.0
 
 
 def test_a_machine_is_paid_from_beginning_to_end(tmp_path: Path) -> None:
