@@ -208,14 +208,15 @@ def _container(case: Case) -> Iterator[Finding]:
         yield found
         if found.status == FAILED:
             return
+    yield from _appliance(case)
     if case.template is None:
         return
     if kind == "none" and case.backend.here:
         yield here.commands_of(case.template)
-    images = _images(case) if kind != "none" else []
+    wanted = _images(case) if kind != "none" else []
     elsewhere = not case.backend.here
     size = 0
-    for reference in images:
+    for reference in wanted:
         one = image.find(reference, case.environment, nodes_elsewhere=elsewhere)
         if isinstance(one, Finding):
             yield one
@@ -226,6 +227,19 @@ def _container(case: Case) -> Iterator[Finding]:
         if case.backend.here:
             yield from image.fits_here(one)
     yield from _room(case, size)
+
+
+def _appliance(case: Case) -> Iterator[Finding]:
+    """Whether a registry has the image that workers run in; without it they never start."""
+    variables = {**case.environment, **case.backend.variables()}
+    reference = variables.get("TOIL_APPLIANCE_SELF", "")
+    if case.backend.here or not reference or reference.startswith("localhost/"):
+        return
+    found = image.find(reference, case.environment, nodes_elsewhere=True)
+    if isinstance(found, Finding):
+        yield replace(found, name="appliance")
+    else:
+        yield ok("appliance", found.text)
 
 
 def _architecture(case: Case, found: image.Image, reference: str) -> Finding:

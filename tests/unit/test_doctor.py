@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from neurocwl import backend, doctor, template
+from neurocwl import assets, backend, cwlfile, doctor, template
 from neurocwl.checks.finding import FAILED, WARNING, Finding
 from neurocwl.cli import main
 from neurocwl.doctor import Case
@@ -194,6 +194,9 @@ FAULTS: dict[str, tuple[Callable[[World], None], str, str]] = {
     "an image of this machine alone": (
         lambda w: w.change(image="localhost/neurocwl/not-built-yet:0.1.0"), "image", "no registry serves it",
     ),
+    "no image for the workers": (
+        lambda w: w.set("TOIL_APPLIANCE_SELF", f"{w.registry}/lab/none:1"), "appliance", "no such image",
+    ),
     "an image for other processors": (
         lambda w: w.settings("node_types=m6g.4xlarge"), "architecture", "the nodes are arm64",
     ),
@@ -315,3 +318,15 @@ def test_the_command_prints_json_and_its_exit_code_tells(
 def test_a_licence_is_never_shown(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     main(["doctor", "--pipeline", "recon-all", "--fs-license-file", str(world.case.licence), "--json"])
     assert "Ckey" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", backend.names())
+def test_every_profile_that_we_bring_can_be_examined(world: World, name: str) -> None:
+    world.set("KUBECONFIG", str(world.folder / "absent"))
+    raw = cwlfile.load(assets.path(backend.FOLDER) / f"{name}.yml")
+    given = {"image": world.case.image, "region": clouds.REGION}  # the appliance, in the registry
+    required = [key for key, value in (raw.get("settings") or {}).items() if value.get("required")]
+    world.change(backend=backend.load(name, [f"{key}=x" for key in required if key not in given], given))  # fmt: skip
+    found = world.found()
+    assert found["programs"].status == "ok"
+    assert all(one.fix for one in found.values() if one.status in (FAILED, WARNING))
