@@ -339,8 +339,13 @@ def _cancel(arguments: argparse.Namespace) -> int:
 
 
 def _group(arguments: argparse.Namespace) -> int:
-    from neurocwl import group, launch, leaders
+    from neurocwl import detach, group, launch, leaders
 
+    where = _backend(arguments)
+    if where.cluster == "toil" and not os.environ.get(detach.LEADER):
+        raise BadInput(
+            f"--backend {where.name}: its units start on the cluster's leader alone; the same launch again gathers what is done"
+        )
     ours = access(arguments)
     output = open_location(arguments.output, ours)
     parent = runs.latest(output)
@@ -362,7 +367,7 @@ def _group(arguments: argparse.Namespace) -> int:
         container=not arguments.no_container,
         work_dir=_work_dir(arguments.work_dir),
         command=["neurocwl", *arguments.words],
-        backend=_backend(arguments),
+        backend=where,
     )
     final = launch.group(chosen, output, means, parent, lambda line: print(line, file=sys.stderr))
     show.status(final, stream=sys.stdout)

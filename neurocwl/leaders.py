@@ -266,7 +266,7 @@ def _environment(run: Run, means: Means, place: Path) -> tuple[dict[str, str], S
         **means.access.environment(),
         **own,
         **containers.environment(run.run, run.output),
-        **jobstores.tags(run.run, run.output, os.environ),
+        **jobstores.tags(run.run, run.output, {**os.environ, **own}),
         "PATH": os.pathsep.join(filter(None, path)),
         "PYTHONUNBUFFERED": "1",
     }

@@ -11,6 +11,7 @@ from neurocwl import budget, chart, cost, estimate, machine
 from neurocwl.backend import Backend
 from neurocwl.budget import Tariff, money
 from neurocwl.cost import Estimate
+from neurocwl.duration import Duration
 from neurocwl.errors import BadInput
 from neurocwl.estimate import Wish
 from neurocwl.packing import pack
@@ -78,37 +79,62 @@ def of_launch(
     amount, rate = cap(arguments), arguments.dollars_per_hour
     if rate is not None and not 0 < rate < float("inf"):
         raise BadInput(f"--dollars-per-hour {rate}: must be more than 0")
-    types = arguments.node_types or where.values.get(NODE_TYPES) or ""
-    wish = _wish(arguments, types)
-    if not arguments.node_types and all(":" in word for word in types.split(",")):  # as spot nodes, for Toil
-        wish = replace(wish, spot=True)
-    if arguments.max_nodes is None and where.values.get(MAX_NODES, "").isdecimal():
-        wish = replace(wish, most_nodes=int(where.values[MAX_NODES]))
     if not prepared.plan.of(READY):
         return None
     if rate is not None:
         found, price = _own(arguments, prepared, where, work_dir, rate)
         if amount is not None:
-            if found.dollars is None:
-                raise BadInput(
-                    f"--max-cost {money(amount)}: nobody knows how long a unit of {prepared.plan.pipeline} takes: "
-                    "run some with --limit 3 first, or give --hours-per-unit"
-                )
-            _refuse(found, amount, price, "")
+            _refuse(_known(found, prepared, amount), amount, price, "")
         return found
-    if not types:
-        if amount is not None:
-            raise BadInput(
-                f"--max-cost {money(amount)}: what an hour costs on backend {where.name} is not known; "
-                "give --dollars-per-hour, or --node-types"
-            )
-        return None
-    estimated = _estimate(prepared, wish)
-    if estimated is None:
-        return None
+    if arguments.node_types or where.values.get(NODE_TYPES):
+        return _by_types(arguments, prepared, where, amount)
     if amount is not None:
-        _refuse_estimate(arguments, prepared, estimated, amount)
-    return tariff_of(estimated)
+        raise BadInput(
+            f"--max-cost {money(amount)}: what an hour costs on backend {where.name} is not known; "
+            "give --dollars-per-hour, or --node-types"
+        )
+    return None
+
+
+def _by_types(
+    arguments: argparse.Namespace, prepared: Prepared, where: Backend, amount: float | None
+) -> Tariff | None:
+    """The tariff of node types that the user names, else of the backend's own.
+
+    Without a budget a launch needs no price: None where a backend's types have none.
+    """
+    types = arguments.node_types or where.values[NODE_TYPES]
+    wish = _wish(arguments, types)
+    if not arguments.node_types and all(":" in word for word in types.split(",")):  # as spot nodes, for Toil
+        wish = replace(wish, spot=True)
+    if arguments.max_nodes is None and where.values.get(MAX_NODES, "").isdecimal():
+        wish = replace(wish, most_nodes=int(where.values[MAX_NODES]))
+    asked = machine.asked(prepared.request.template, prepared.parameters)
+    took = _hours(prepared, asked.get("cpus", 1), wish)
+    try:
+        found = _estimate(prepared, wish if took else replace(wish, hours=1.0))
+    except BadInput:
+        if amount is None and not arguments.node_types:
+            return None
+        raise
+    assert found is not None
+    tariff = tariff_of(found)
+    if took is None:  # the price of an hour is known, and that is all
+        tariff = replace(tariff, hours=None, hours_source="", dollars=None)
+    if amount is not None:
+        _known(tariff, prepared, amount)
+        _refuse_estimate(arguments, prepared, found, amount)
+    return tariff
+
+
+def _known(tariff: Tariff, prepared: Prepared, amount: float) -> Tariff:
+    """The tariff; raises BadInput when it has no estimate to be compared with a budget."""
+    if tariff.dollars is None:
+        raise BadInput(
+            f"--max-cost {money(amount)}: nobody knows how long a unit of {prepared.plan.pipeline} takes: "
+            "run some with --limit 3 first, or give --hours-per-unit"
+        )
+    return tariff
 
 
 def tariff_of(found: Estimate) -> Tariff:
@@ -141,14 +167,7 @@ def _own(
     at_once = min([units, *(max(1, has // one) for has, one in known if has)])
     if not any(has for has, _ in known):
         at_once = 1  # nobody knows how large a node is
-    took = estimate.hours_of(
-        request.template,
-        prepared.parameters,
-        asked["cpus"],
-        estimate.receipts_of(prepared.states),
-        prepared.output,
-        _wish(arguments, ""),
-    )
+    took = _hours(prepared, asked["cpus"], _wish(arguments, ""))
     start = 0.0 if where.here else cost.START_HOURS
     most = 1 if where.here else arguments.max_nodes or cost.MOST_NODES
     hours = took.hours if took else 0.0
@@ -172,6 +191,15 @@ def _own(
         machine_hour=rate if where.here else None,
     )
     return tariff, price
+
+
+def _hours(prepared: Prepared, cpus: int, wish: Wish) -> Duration | None:
+    """How long a unit takes; of a stand-in that is rehearsed nobody knows, but the user may."""
+    request = prepared.request
+    if request.rehearsal and wish.hours is None:
+        return None
+    receipts = estimate.receipts_of(prepared.states)
+    return estimate.hours_of(request.template, prepared.parameters, cpus, receipts, prepared.output, wish)
 
 
 def _estimate(prepared: Prepared, wish: Wish) -> Estimate | None:

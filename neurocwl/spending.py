@@ -44,7 +44,7 @@ class Spending(Watch):
         self._clock = clock
         self._ask_nodes, self._nodes, self._asked, self._looked = nodes, 0.0, 0.0, 0.0
         self._run, self._began = "", clock()
-        self._early = self._due = False
+        self._early = self._due = self._warned = False
         self._paid: dict[str, float] = {}
         self._receipts: dict[str, str | None] = {}  # tags, of units that ended
         self._lost: dict[str, float] = {}  # seconds of last attempts that will leave no receipt
@@ -178,7 +178,9 @@ class Spending(Watch):
             try:
                 self._nodes = max(self._nodes, self._ask_nodes())
             except NeurocwlError as error:  # the units are counted all the same
-                self.say(f"warning: what the nodes cost is not known: {error}")
+                if not self._warned:
+                    self.say(f"warning: what the nodes cost is not known: {error}")
+                self._warned = True
         return self._nodes
 
 

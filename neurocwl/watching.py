@@ -54,7 +54,7 @@ def watch(
         made, output = prepared.plan, prepared.output
         assert output is not None
         url = output.url
-        cluster = where.values.get(CLUSTER)
+        cluster = arguments.cluster or where.values.get(CLUSTER)
         nodes = nodehours.meter(cluster, prepared.access, datetime.now(UTC)) if cluster else None
         units = [planned.unit.name for planned in made.of(READY)]
         watches.append(

@@ -7,6 +7,7 @@ import contextlib
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 import boto3
 from toil.version import currentCommit
 
+from neurocwl.aws import lead
 from tests import clouds
 
 DATA = Path(__file__).parent / "data"
@@ -88,11 +90,17 @@ class Cloud:
         )
 
     def end_what_goes_on(self) -> None:
-        """End what was started on leaders and still runs, such as the dead man's switch."""
+        """End what was started on leaders and still runs, such as the dead man's switch, and remove what it left."""
         lines = self.notes.read_text().splitlines() if self.notes.exists() else []
-        for one in filter(None, (json.loads(line).get("pid") for line in lines)):
+        asked = [json.loads(line) for line in lines]
+        for one in filter(None, (one.get("pid") for one in asked)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(one, signal.SIGKILL)
+        alias = "-oHostKeyAlias="
+        for leader in {o.removeprefix(alias) for one in asked for o in one["options"] if alias in o}:
+            shutil.rmtree(lead.room(leader), ignore_errors=True)
+            for left in Path(lead.MEMORY).glob(f"{lead.PREFIX}{leader}*"):
+                left.unlink() if left.is_file() else shutil.rmtree(left)
 
     def cluster(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return self.run("cluster", *words)

@@ -24,7 +24,7 @@ DISK_FULL = (b"no space left on device", b"disk quota exceeded", b"errno 28", b"
 class Account:
     """What the containers of one attempt took: of several, the most of each."""
 
-    known: bool = False
+    known: bool = False  # whether the kernel was asked what it ended for want of memory
     memory_mib: int | None = None
     disk_mib: int | None = None
     free_disk_mib: int | None = None
@@ -64,7 +64,7 @@ def account(files: Iterable[Path]) -> Account:
         return [one[name] for one in found if one.get(name) is not None]
 
     return Account(
-        known=True,
+        known=all(one.get("out_of_memory") is not None for one in found),
         memory_mib=max(all_of("memory_mib"), default=None),
         disk_mib=max(all_of("disk_mib"), default=None),
         free_disk_mib=min(all_of("free_disk_mib"), default=None),

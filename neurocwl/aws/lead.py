@@ -22,7 +22,6 @@ PREFIX = "neurocwl-"
 TASK = "task.json"
 PID = "pid"
 ROOM = Path("/var/tmp/neurocwl")  # Toil mounts /var/tmp of the leader into its appliance
-OUTPUTS = ROOM / "outputs"  # where launches on this cluster write: the dead man's switch reads it
 NOTHING_RAN = (2, 4)  # bad input, and another launch: whoever started it will mend it and try again
 STARTING = 600.0  # seconds in which a launch that was brought here should have begun
 
@@ -36,11 +35,27 @@ class Task:
     environment: Mapping[str, str]
     output: str
     cluster: str
+    leader: str  # the id of this instance
     keep_cluster: bool
 
     def as_dict(self) -> dict[str, Any]:
         """As its file has it."""
         return asdict(self)
+
+
+def folder_of(leader: str, one: str) -> str:
+    """Where the files of a launch go, in memory."""
+    return f"{MEMORY}/{PREFIX}{leader}-{one}"
+
+
+def room(leader: str) -> Path:
+    """The folder of a leader for what is no secret."""
+    return ROOM / leader
+
+
+def outputs(leader: str) -> Path:
+    """The file of where launches on a cluster write, a line for each: the dead man's switch reads it."""
+    return room(leader) / "outputs"
 
 
 def carry_out(file: Path) -> int:
@@ -50,10 +65,11 @@ def carry_out(file: Path) -> int:
     folder = file.parent
     (folder / PID).write_text(str(os.getpid()))
     environment = {**os.environ, **task.environment}
-    ROOM.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with OUTPUTS.open("a") as outputs:
-        outputs.write(f"{task.output}\n")
-    log = ROOM / f"{task.id}.log"
+    place = room(task.leader)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with outputs(task.leader).open("a") as known:
+        known.write(f"{task.output}\n")
+    log = place / f"{task.id}.log"
     try:
         with log.open("wb") as out:
             code = subprocess.run(
@@ -61,11 +77,11 @@ def carry_out(file: Path) -> int:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                env={"NEUROCWL_WORK_DIR": str(ROOM / "work"), **environment},
+                env={"NEUROCWL_WORK_DIR": str(place / "work"), **environment},
                 check=False,
             ).returncode
     finally:
-        last = leave(folder)
+        last = leave(folder, task.leader)
     os.environ.update(task.environment)
     _record(task, code, log.read_text(errors="replace"))
     if last and not task.keep_cluster and code not in NOTHING_RAN:
@@ -81,14 +97,14 @@ def carry_out(file: Path) -> int:
     return code
 
 
-def leave(folder: Path) -> bool:
+def leave(folder: Path, leader: str) -> bool:
     """Remove the folder of a launch; returns whether no other launch is here or about to begin.
 
     Of several that end at once exactly one is the last.
     """
-    with _alone(folder.parent):
+    with _alone(folder.parent / f"{PREFIX}{leader}.lock"):
         shutil.rmtree(folder, ignore_errors=True)
-        return not any(_busy(other) for other in folder.parent.glob(f"{PREFIX}*/"))
+        return not any(_busy(other) for other in folder.parent.glob(f"{PREFIX}{leader}-*/"))
 
 
 def _busy(folder: Path) -> bool:
@@ -102,8 +118,8 @@ def _busy(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    with (place / f"{PREFIX}leaving.lock").open("w") as lock:
+def _alone(file: Path) -> Iterator[None]:
+    with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -34,13 +34,13 @@ def start(job: Job) -> str:
     if made_by and made_by != job.backend.name:
         raise BadInput(f"cluster {name} was made by --backend {made_by}, not {job.backend.name}")
     one = secrets.token_hex(4)
-    folder = f"{lead.MEMORY}/{lead.PREFIX}{one}"
+    folder = lead.folder_of(found.leader.id, one)
     carried = carry.carried(_with_backend(job), job.paths, folder, job.licence)
     there = leader_of(found)
     check_version(there)
     before = lease.read(job.output)
     try:
-        _put(there, folder, _task(job, found, one, carried.words), carried)
+        _put(there, folder, _task(job, there, found.region, one, carried.words), carried)
         there.start(["neurocwl", "cluster", "lead", f"{folder}/{lead.TASK}"])
     except BaseException:
         there.run(["rm", "-rf", folder])  # a licence may lie there
@@ -56,8 +56,9 @@ def begin_watch(made: Cluster, idle: str, max_age: str) -> None:
     """
     there = leader_of(made)
     words = ["neurocwl", "cluster", "watch", made.name, "--region", made.region]
-    words += ["--idle", idle, "--max-age", max_age, "--outputs-file", str(lead.OUTPUTS)]
-    script = f"umask 077 && mkdir -p {lead.ROOM} && exec {shlex.join(words)} >>{lead.ROOM}/watch.log 2>&1"
+    words += ["--idle", idle, "--max-age", max_age, "--outputs-file", str(lead.outputs(there.instance))]
+    room = lead.room(there.instance)
+    script = f"umask 077 && mkdir -p {room} && exec {shlex.join(words)} >>{room}/watch.log 2>&1"
     try:
         check_version(there)
         there.start(["sh", "-c", script])
@@ -89,10 +90,12 @@ def _with_backend(job: Job) -> list[str]:
     return words
 
 
-def _task(job: Job, found: Cluster, one: str, words: tuple[str, ...]) -> bytes:
+def _task(job: Job, there: Leader, region: str, one: str, words: tuple[str, ...]) -> bytes:
     environment = {name: os.environ[name] for name in PASSED_ON if os.environ.get(name)}
-    environment |= {"AWS_REGION": found.region, "AWS_DEFAULT_REGION": found.region, detach.LEADER: "1"}
-    task = lead.Task(one, list(words), environment, job.output.url, found.name, job.keep_cluster)
+    environment |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region, detach.LEADER: "1"}
+    task = lead.Task(
+        one, list(words), environment, job.output.url, there.cluster, there.instance, job.keep_cluster
+    )
     return json.dumps(task.as_dict()).encode()
 
 

@@ -38,6 +38,7 @@ QUOTAS: Mapping[str, tuple[str, str]] = {
 def credentials(access: Access, environment: Mapping[str, str], endpoint: str = "") -> Finding:
     """Who one is, and for how long. endpoint: of S3; without one AWS is not asked, only what lies here."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     name = "credentials"
     try:
@@ -63,7 +64,8 @@ def credentials(access: Access, environment: Mapping[str, str], endpoint: str = 
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         return alone if own and code not in REFUSED else failed(name, f"AWS refuses them ({code})", RENEW)
-    except BotoCoreError as error:
+    # ResponseParserError: a server that knows S3 alone answers something else than STS
+    except (BotoCoreError, ResponseParserError) as error:
         return alone if own else failed(name, f"cannot be used: {error}", RENEW)
     return _lasting(ok(name, str(who)), kept, ends, environment)
 
@@ -180,6 +182,7 @@ def _quota(
     spot: bool,
 ) -> Finding:
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     name = "quota of spot nodes" if spot else "quota of nodes"
     try:
@@ -191,7 +194,7 @@ def _quota(
         used = _used(session.client(access, "ec2", region), code, sizes, spot=spot)
     except NeurocwlError as error:
         return refused(name, error, RENEW)
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
         return unknown(
             name, f"cannot be asked: {error}", "allow servicequotas:GetServiceQuota, or look at the console"
         )
@@ -228,6 +231,7 @@ def _used(ec2: Any, code: str, sizes: Mapping[str, NodeType], *, spot: bool) -> 
 def batch_queue(access: Access, queue: str, cpus: int) -> Finding:
     """Whether a Batch queue takes jobs, and may grow enough for one unit."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     name = f"queue {queue}"
     try:
@@ -239,7 +243,7 @@ def batch_queue(access: Access, queue: str, cpus: int) -> Finding:
         described = batch.describe_compute_environments(computeEnvironments=environments)
     except NeurocwlError as error:
         return refused(name, error, RENEW)
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
         return unknown(name, f"Batch cannot be asked: {error}", "allow batch:DescribeJobQueues")
     return judged_queue(queue, found[0], described.get("computeEnvironments", []), cpus)
 

@@ -6,6 +6,7 @@ The units run where the stand-in's leader is, on this machine, not in pods of a 
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ class Launched:
     started: str
     status: dict[str, Any]
     record: dict[str, Any]
-    asked: list[dict[str, Any]]  # of ssh
+    made: list[dict[str, Any]]  # what ssh was asked when the cluster was made
+    asked: list[dict[str, Any]]  # and by the launch
     keys: list[str]
 
 
@@ -77,7 +79,7 @@ def keys(cloud: Cloud, prefix: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def launched(cloud: Cloud) -> Launched:
-    before = len(cloud.notes.read_text().splitlines())
+    made = [json.loads(line) for line in cloud.notes.read_text().splitlines()]
     started = launch(
         cloud, "out", "--fs-license-file", "licence.txt", "--parameters", "own.yml", "--keep-cluster"
     )
@@ -89,8 +91,10 @@ def launched(cloud: Cloud) -> Launched:
         time.sleep(1)
     record = json.loads(cloud.client("s3").get_object(Bucket="lab", Key=ended[0])["Body"].read())
     seen = cloud.run("status", "s3://lab/out", "--json")
-    asked = [json.loads(line) for line in cloud.notes.read_text().splitlines()[before:]]
-    return Launched(started.stdout, json.loads(seen.stdout), record, asked, keys(cloud, "out"))
+    asked = [json.loads(line) for line in cloud.notes.read_text().splitlines()]
+    return Launched(
+        started.stdout, json.loads(seen.stdout), record, made, asked[len(made) :], keys(cloud, "out")
+    )
 
 
 def test_the_laptop_is_told_the_run_and_every_unit_is_done_without_it(launched: Launched) -> None:
@@ -129,8 +133,9 @@ def test_no_secret_is_on_a_command_line_in_a_record_or_left_behind(launched: Lau
 
 
 def test_the_launch_is_known_to_the_dead_mans_switch(launched: Launched) -> None:
-    assert launched.status["run"]
-    assert "s3://lab/out" in Path("/var/tmp/neurocwl/outputs").read_text().splitlines()
+    (started,) = [one["words"][-1] for one in launched.made if "cluster watch lab" in one["words"][-1]]
+    words = shlex.split(started)
+    assert "s3://lab/out" in Path(words[words.index("--outputs-file") + 1]).read_text().splitlines()
 
 
 def test_a_launch_that_cannot_begin_says_why_on_the_laptop_and_leaves_the_cluster(cloud: Cloud) -> None:
@@ -193,3 +198,35 @@ def test_what_the_leader_cannot_reach_is_refused_on_the_laptop(
     assert refused.returncode == 2
     assert why in refused.stderr
     assert cloud.notes.read_text() == before
+
+
+@pytest.mark.usefixtures("launched")
+def test_a_group_stage_by_itself_is_refused_away_from_the_leader(cloud: Cloud) -> None:
+    refused = cloud.run("group", "s3://lab/out", "--backend", "profile.yml", "--cluster", "lab")
+    assert refused.returncode == 2
+    assert "the same launch again" in refused.stderr
+
+
+def alive(cloud: Cloud) -> dict[str, int]:
+    """How many of what still exist of the cluster."""
+    found = cloud.tagged("lab")
+    found["instances"] = [one for one in found["instances"] if one["State"]["Name"] != "terminated"]
+    return {key: len(things) for key, things in found.items()}
+
+
+@pytest.mark.usefixtures("launched")
+def test_a_launch_that_has_ended_takes_the_cluster_along(cloud: Cloud) -> None:
+    """The last test here: the cluster is gone after it. Nothing is left to run, so the launch ends at once."""
+    assert alive(cloud) == {"instances": 1, "volumes": 1, "groups": 1, "templates": 1, "scaling": 1}
+    ended = launch(cloud, "out", "--fs-license-file", "licence.txt")
+    assert ended.returncode == 0, ended.stderr
+    for _ in range(120):
+        if alive(cloud)["instances"] == 0:
+            break
+        time.sleep(1)
+    # What the leader stands on costs nothing, and goes when somebody asks.
+    assert alive(cloud) == {"instances": 0, "volumes": 0, "groups": 1, "templates": 0, "scaling": 0}
+    rest = cloud.cluster("destroy", "lab", "--yes")
+    assert rest.returncode == 0, rest.stderr
+    audited = cloud.cluster("audit", "lab")
+    assert audited.returncode == 0, audited.stdout

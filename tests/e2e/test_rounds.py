@@ -5,14 +5,12 @@ spot instance's end is a server of this test on loopback; the node itself does n
 """
 
 import contextlib
-import http.server
 import json
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,52 +18,16 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import Lab, Result, write_dataset
+from tests.metadata_service import Metadata, running
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("engine")]
 LABELS = ["01", "02", "03", "04"]
 
 
-@dataclass
-class Metadata:
-    """A stand-in of EC2's instance metadata service, version 2: it gives notice once, to whoever asks next."""
-
-    url: str = ""
-    notice: threading.Event = field(default_factory=threading.Event)
-    given: int = 0
-
-
 @pytest.fixture(scope="module")
 def metadata() -> Iterator[Metadata]:
-    state = Metadata()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def answer(self, code: int, text: str) -> None:
-            self.send_response(code)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def do_PUT(self) -> None:
-            assert self.path == "/latest/api/token"
-            self.answer(200, "token")
-
-        def do_GET(self) -> None:
-            assert self.headers["X-aws-ec2-metadata-token"] == "token"
-            if self.path != "/latest/meta-data/spot/instance-action" or not state.notice.is_set():
-                return self.answer(404, "")
-            state.notice.clear()
-            state.given += 1
-            when = f"{datetime.now(UTC) + timedelta(minutes=2):%Y-%m-%dT%H:%M:%SZ}"
-            return self.answer(200, json.dumps({"action": "terminate", "time": when}))
-
-        def log_message(self, *words: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    yield state
-    server.shutdown()
-    server.server_close()
+    with running() as service:
+        yield service
 
 
 @dataclass

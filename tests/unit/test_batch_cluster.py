@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurocwl import stackcommands
+from neurocwl import backend, leaders, runs, stackcommands
 from neurocwl.aws import batchstack, batchstatus, stack
 from neurocwl.errors import BadInput
+from neurocwl.s3 import Access
 
 NAMES = st.from_regex(batchstack.NAME, fullmatch=True)
 
@@ -257,3 +258,28 @@ def test_nodes_that_cannot_be_used_are_named_with_awss_reason() -> None:
     found = state("INVALID")
     assert not found.healthy
     assert found.lines()[-1] == "  its nodes are INVALID: CLIENT_ERROR - Not authorized"
+
+
+def test_a_job_store_carries_the_clusters_tag_beside_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TOIL_AWS_TAGS", raising=False)
+    where = backend.load("aws-batch", ["cluster=lab", "queue=q", "region=us-west-2", "image=x"])
+    means = leaders.Means(Access(), Access(), {}, None, True, tmp_path, [], where)
+    run = runs.Run(
+        *(
+            "run-1",
+            "0.1.0",
+            "running",
+            "2026-11-21T12:00:00Z",
+            None,
+            "here",
+            [],
+            "s3://lab/ds",
+            "s3://lab/out",
+        ),
+        *("p", "i", None, False, {}, {}),
+    )
+    found, _ = leaders._environment(run, means, tmp_path)
+    tags = json.loads(found["TOIL_AWS_TAGS"])
+    assert (tags["neurocwl:cluster"], "run-1" in tags.values()) == ("lab", True)

@@ -11,7 +11,9 @@ from neurocwl import backend
 from neurocwl.checks import account, bucket, cluster, kubernetes, room
 from neurocwl.checks.finding import FAILED, OK, UNKNOWN, WARNING
 from neurocwl.nodes import NodeType, Shape, units_on
+from neurocwl.s3 import Access
 from tests import kube_api
+from tests.conftest import S3
 
 SHAPES = st.builds(Shape, st.integers(1, 64), st.integers(1, 500_000), st.integers(1, 2_000_000))
 LIMITS = st.builds(
@@ -206,3 +208,9 @@ def test_a_kubeconfig_that_is_none_is_named(tmp_path: Path, text: str | None) ->
     (found,) = kubernetes.access({"KUBECONFIG": str(config)})
     assert (found.name, found.status) == ("kubernetes", FAILED)
     assert "aws eks update-kubeconfig" in found.fix
+
+
+def test_a_server_that_knows_s3_alone_cannot_say_who_one_is(aws: S3) -> None:
+    found = account.credentials(Access(), aws.variables, aws.endpoint)
+    assert found.status == UNKNOWN
+    assert "without STS" in found.text

@@ -1,8 +1,6 @@
 """container_run.py: docker run with an init and labels; what a container took; a notice that its machine goes."""
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +8,8 @@ import container_run
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.metadata_service import Metadata, running
 
 V1 = {
     "memory.usage_in_bytes": "300",
@@ -69,50 +69,27 @@ def test_what_a_container_may_write_to_is_known_and_inputs_are_not_of_it() -> No
 
 
 @pytest.fixture
-def said() -> list[str]:
-    return []
+def service() -> Iterator[Metadata]:
+    with running() as found:
+        yield found
 
 
-@pytest.fixture
-def service(said: list[str]) -> Iterator[str]:
-    """EC2's metadata service, version 2, as far as a notice goes: what `said` ends with, or nothing."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            assert int(self.headers["X-aws-ec2-metadata-token-ttl-seconds"]) > 0
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"the token")
-
-        def do_GET(self) -> None:
-            allowed = self.headers["X-aws-ec2-metadata-token"] == "the token"
-            self.send_response((200 if said else 404) if allowed else 401)
-            self.end_headers()
-            self.wfile.write(said[-1].encode() if said and allowed else b"")
-
-        def log_message(self, *words: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+def test_no_notice_is_no_notice(service: Metadata) -> None:
+    assert container_run.notice(service.url) is None
 
 
-def test_no_notice_is_no_notice(service: str) -> None:
-    assert container_run.notice(service) is None
-
-
-def test_a_notice_says_when(service: str, said: list[str]) -> None:
-    said.append(json.dumps({"action": "terminate", "time": "2026-11-21T12:00:00Z"}))
-    assert container_run.notice(service) == "2026-11-21T12:00:00Z"
+def test_a_notice_says_when(service: Metadata) -> None:
+    service.says = json.dumps({"action": "terminate", "time": "2026-11-21T12:00:00Z"})
+    service.notice.set()
+    assert container_run.notice(service.url) == "2026-11-21T12:00:00Z"
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", "{}", '{"action": "rebalance", "time": "now"}'])
-def test_nonsense_is_no_notice(service: str, said: list[str], text: str) -> None:
-    said.append(text)
-    assert container_run.notice(service) is None
+def test_nonsense_is_no_notice(service: Metadata, text: str) -> None:
+    service.says = text
+    service.notice.set()
+    assert container_run.notice(service.url) is None
+    assert service.given == 1
 
 
 def test_a_service_that_is_not_there_is_no_notice() -> None:

@@ -101,6 +101,37 @@ def test_a_backend_s_own_node_types_are_priced_as_it_runs_them(
     assert f"on {priced} (1.00 h each" in said
 
 
+def own_backend(types: str) -> tuple[str, str]:
+    Path("own.yml").write_text(
+        f"like: local\nbackend: own\nsettings: {{node_types: {{doc: x, default: '{types}'}}}}\n"
+    )
+    return "--backend", "own.yml"
+
+
+def test_without_a_budget_a_launch_needs_neither_hours_nor_prices(command: Command) -> None:
+    code, said = command("launch", "nifti-check", "--dry-run", *own_backend("m5.large"))
+    assert code == 0
+    assert "no estimate: nobody knows how long a unit takes; m5.large on demand" in said
+    code, said = command("launch", "nifti-check", "--dry-run", *own_backend("x9.metal"))
+    assert (code, "estimate" in said) == (0, False)
+
+
+def test_a_rehearsal_is_not_estimated_by_the_hours_of_the_real_thing(command: Command) -> None:
+    words = ("--rehearse", "--dry-run", *own_backend("m5.4xlarge"))
+    assert "no estimate: nobody knows" in command("launch", "m2g", *words)[1]
+    assert (
+        "nobody knows how long a unit of m2g takes" in command("launch", "m2g", *words, "--max-cost", "9")[1]
+    )
+    assert "estimated: $" in command("launch", "m2g", *words, "--hours-per-unit", "0.01")[1]
+
+
+def test_with_a_budget_it_needs_both(command: Command) -> None:
+    code, said = command("launch", "nifti-check", "--max-cost", "5", *own_backend("m5.large"))
+    assert (code, "nobody knows how long a unit of nifti-check takes" in said) == (2, True)
+    code, said = command("launch", "nifti-check", "--max-cost", "5", *own_backend("x9.metal"))
+    assert (code, "x9.metal: no price for it in us-east-1" in said) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

@@ -13,6 +13,7 @@ import pytest
 
 from neurocwl import budget, repeat, status
 from neurocwl.budget import Tariff
+from neurocwl.errors import BadInput
 from neurocwl.receipts import Receipt, read_receipt
 from neurocwl.rounds import Step
 from neurocwl.s3 import Access
@@ -221,6 +222,19 @@ def test_nodes_that_cost_more_than_their_units_count(tmp_path: Path) -> None:
     run.ends("sub-1", 1.0)
     assert not run.starts("sub-2")
     assert run.watch.record()["money"]["spent"]["by"] == "the hours of nodes"
+
+
+def test_nodes_that_cannot_be_asked_are_said_once_and_units_count(tmp_path: Path) -> None:
+    def denied() -> float:
+        raise BadInput("AWS denies DescribeInstances")
+
+    run = Watched(tmp_path, 3.0, nodes=denied)
+    run.starts("sub-1")
+    run.look(0.1)
+    run.ends("sub-1", 1.0)
+    run.look(0.1)
+    assert run.said == ["warning: what the nodes cost is not known: AWS denies DescribeInstances"]
+    assert run.watch.record()["money"]["spent"]["dollars"] == 1.0
 
 
 def test_a_machine_is_paid_from_beginning_to_end(tmp_path: Path) -> None:
