@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurocwl import assets, backend, slurm, slurmbackend
+from neurocwl import assets, backend, repeat, runs, slurm, slurmbackend
 from neurocwl.errors import BadInput
+from neurocwl.leaders import Means
+from neurocwl.machine import Machine
+from neurocwl.plan import Request
+from neurocwl.rounds import Bounds
+from neurocwl.s3 import Access
+from neurocwl.stop import Stop
+from neurocwl.units import Selection
+from tests.unit.test_history import Lab
+from tests.unit.test_status_verify import a_run, planned
 
 # In the form of scontrol and squeue of Slurm 22.05.
 PARTITIONS = """\
@@ -268,3 +277,22 @@ def test_the_profile_on_the_page_can_be_used(tmp_path: Path) -> None:
     where = backend.load(str(tmp_path / "our-cluster.yml"))
     assert where.container == "singularity"
     assert "--workDir=/local/scratch" in where.toil_options(digest="abc", run="r1")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_unit_that_asks_for_more_than_any_node_has_is_left_out_and_the_launch_goes_on(
+    tmp_path: Path,
+) -> None:
+    """What it asks for is learned from an earlier launch; the others do not go down with it."""
+    lab = Lab(tmp_path)
+    one = replace(lab.planned({}).order, settings={"memory_mib": 10**6})
+    run = replace(a_run(lab.output, planned("sub-1"), status_="running"), resources={"memory_mib": 100})
+    where = backend.load("slurm", ["partition=day"])
+    means = Means(Access(), Access(), {}, None, True, tmp_path, ["neurocwl"], where)
+    request = Request(lab.template, Selection(), {}, lab.template.image, bounds=Bounds(memory_mib=10**6))
+    repeat.run_rounds(
+        [one], request, run, lab.output, means, Machine(None, None, None), tmp_path, Stop(print)
+    )
+    told = runs.read_rounds(lab.output, run.run).units["sub-1"]
+    assert not told.again
+    assert told.why.startswith("not started: no Slurm partition takes a job of 1 cpus, 1000000 MiB")
