@@ -70,7 +70,10 @@ def run_rounds(
     """
     if not orders:
         return
-    bounds = replace(request.bounds, node_memory_mib=nodes.memory_mib, node_disk_mib=nodes.disk_mib)
+    memory = (
+        nodes.memory_mib if means.backend.here else capacity.largest(means.backend, run.resources).memory_mib
+    )
+    bounds = replace(request.bounds, node_memory_mib=memory, node_disk_mib=nodes.disk_mib)
     kind = backend.SPOT if means.spot else backend.ON_DEMAND
     pending = {one.unit.name: (fitting(one, run.resources, bounds), kind) for one in orders}
     known = runs.read_rounds(output, run.run)
