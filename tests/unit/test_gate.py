@@ -62,7 +62,9 @@ def test_a_unit_that_has_begun_passes_a_gate_that_was_closed_since(output: Locat
     assert not gate.passes(store(output), "r1", "sub-02")
 
 
-def test_what_ended_and_would_run_again_is_kept_back_by_a_gate_that_was_closed_since(output: Location) -> None:
+def test_what_ended_and_would_run_again_is_kept_back_by_a_gate_that_was_closed_since(
+    output: Location,
+) -> None:
     gate.passes(store(output), "r1", "sub-01")
     before = output.read(NOTE)
     output.write(".neurocwl/units/sub-01/receipt.json", b"failed")
