@@ -170,7 +170,7 @@ def _destroy(arguments: argparse.Namespace) -> int:
         if not found.things and not found.unseen:
             print(f"cluster {name}, {cloud.region}: nothing is left")
             return 0
-        show.leftovers(audit.judged(found, name, lambda url: audit.writes(url, cloud.access)))
+        show.leftovers(audit.judged(found, name, partial(audit.writes, access=cloud.access)))
         if not stackcommands.agreed(f"end all of cluster {name}?", arguments.yes):
             return 1
         teardown.end(cloud, name, print, on_leader=arguments.on_leader)
@@ -179,11 +179,18 @@ def _destroy(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    own = access(arguments)
-    name = arguments.name
-    names = inventory.regions(own) if arguments.all_regions else [session.region_of(own)]
-    found = inventory.take([Cloud(own, region) for region in names])
-    result = audit.judged(found.of(name) if name else found, name, lambda url: audit.writes(url, own))
+    cloud, name = _cloud(arguments), arguments.name
+    own = cloud.access
+    others = inventory.regions(own) if arguments.all_regions else []
+    found = inventory.take(
+        [cloud, *(Cloud(own, region, cloud) for region in others if region != cloud.region)]
+    )
+    chosen = found.of(name) if name else found
+    alive = partial(audit.writes, access=own)
+    result = audit.judged(chosen, name, alive)
+    if not arguments.all_regions and any(not thing.region for thing in result.left):
+        # A bucket or a role of a cluster in another region is found from here.
+        result = audit.judged(chosen, name, alive, inventory.elsewhere(cloud))
     if arguments.json:
         print(json.dumps(result.as_dict(), indent=1, ensure_ascii=False))
     else:

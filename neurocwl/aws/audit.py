@@ -1,6 +1,6 @@
 """What on AWS is left of clusters and runs: which of it lives, what it costs, and what nobody will ever end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,9 +60,14 @@ class Audit:
         }
 
 
-def judged(found: Inventory, named: str, alive: Callable[[str], bool]) -> Audit:
-    """An inventory with what is in use. alive(output): whether a launch writes there now."""
-    living = found.living
+def judged(
+    found: Inventory, named: str, alive: Callable[[str], bool], elsewhere: Collection[str] = ()
+) -> Audit:
+    """An inventory with what is in use.
+
+    alive(output): whether a launch writes there now; elsewhere: clusters that live in regions not looked at.
+    """
+    living = found.living | set(elsewhere)
     outputs = {url: alive(url) for url in {thing.output for thing in found.things if thing.output}}
     return Audit(
         tuple((thing, thing.cluster in living or outputs.get(thing.output, False)) for thing in found.things),

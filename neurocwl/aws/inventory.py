@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from neurocwl.aws import session
-from neurocwl.aws.listing import GLOBAL, REGIONAL, Cloud, Lister
+from neurocwl.aws.listing import GLOBAL, REGIONAL, Cloud, Lister, instances
 from neurocwl.aws.things import STANDING, Thing
 from neurocwl.s3 import Access
 
@@ -56,6 +56,15 @@ def regions(access: Access) -> list[str]:
     with session.explained("--all-regions"):
         answer = session.client(access, "ec2").describe_regions()
     return sorted(region["RegionName"] for region in answer["Regions"])
+
+
+def elsewhere(cloud: Cloud) -> dict[str, str]:
+    """Clusters with instances in other regions, and which. Regions that may not be looked at have none."""
+    others = [name for name in regions(cloud.access) if name != cloud.region]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = pool.map(lambda name: _look("instance", instances, Cloud(cloud.access, name, cloud)), others)
+    pairs = zip(others, found, strict=True)
+    return {thing.cluster: name for name, one in pairs if not isinstance(one, Unseen) for thing in one}
 
 
 def take(clouds: Sequence[Cloud]) -> Inventory:

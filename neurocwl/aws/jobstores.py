@@ -32,7 +32,7 @@ def remove_left(access: Access, region: str, digest: str) -> int:
     cloud = Cloud(access, region)
     removed = 0
     with contextlib.suppress(BadInput), session.explained("job stores of earlier launches"):
-        for raw in cloud.client("s3").list_buckets()["Buckets"]:
+        for raw in cloud.pages("s3", "list_buckets", "Buckets"):
             name = raw["Name"]
             found = JOB_STORE.fullmatch(name)
             if not found or found[1] != digest:

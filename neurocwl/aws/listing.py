@@ -42,16 +42,22 @@ GIB = 1 << 30
 class Cloud:
     """One region of an account: its clients, and what several kinds of things ask for."""
 
-    def __init__(self, access: Access, region: str) -> None:
+    def __init__(self, access: Access, region: str, beside: "Cloud | None" = None) -> None:
+        """beside: of another region of the same account."""
         self.access, self.region = access, region
         self._clients: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._session: Any = beside._session if beside else session.opened(access)
+        self._lock: threading.Lock = (
+            beside._lock if beside else threading.Lock()
+        )  # sessions are for one thread
 
     def client(self, service: str) -> Any:
         """The client of a service, made once: that costs more than a call."""
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = session.client(self.access, service, self.region)
+                self._clients[service] = session.client(
+                    self.access, service, self.region, within=self._session
+                )
             return self._clients[service]
 
     def pages(self, service: str, call: str, key: str, **words: Any) -> Iterator[Any]:
@@ -247,7 +253,7 @@ def roles(cloud: Cloud) -> Iterator[Thing]:
 
 def buckets(cloud: Cloud) -> Iterator[Thing]:
     """Toil's internal bucket of a cluster, job stores, and what has our tag: that is data."""
-    for raw in cloud.client("s3").list_buckets()["Buckets"]:
+    for raw in cloud.pages("s3", "list_buckets", "Buckets"):
         name = raw["Name"]
         store, internal = bool(JOB_STORE.fullmatch(name)), name.endswith(INTERNAL)
         tags = bucket_tags(cloud, name, foreign=not (store or internal))

@@ -20,6 +20,7 @@ NOT_YET = frozenset(  # AWS refuses as long as something else is still there, or
         "BucketNotEmpty",
         "OperationAborted",
         "ClientException",
+        "InvalidGroup.InUse",
         "InvalidIPAddress.InUse",
         "InvalidSnapshot.InUse",
         "Throttling",

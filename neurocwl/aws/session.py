@@ -13,26 +13,38 @@ DENIED = frozenset(
 )
 
 
-def client(access: Access, service: str, region: str | None = None, attempts: int = 8) -> Any:
-    """A client of an AWS service, such as ec2, by the ordinary chain.
+def opened(access: Access) -> Any:
+    """A session of boto3, by the ordinary chain. Clients of one session share what takes long to read.
 
-    Raises BadInput for a profile that does not exist, and when no region is known.
+    Raises BadInput for a profile that does not exist.
     """
     import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ProfileNotFound
+    from botocore.exceptions import ProfileNotFound
 
-    config = Config(retries={"mode": "standard", "max_attempts": attempts}, connect_timeout=10)
     try:
-        session = boto3.Session(
+        return boto3.Session(
             profile_name=access.profile,
-            region_name=region or region_of(access),
             aws_access_key_id=access.keys.key_id if access.keys else None,
             aws_secret_access_key=access.keys.secret if access.keys else None,
         )
-        return session.client(service, config=config)  # type: ignore[call-overload]
     except ProfileNotFound as error:
         raise BadInput(f"--profile {access.profile}: {error}; see ~/.aws/config") from error
+
+
+def client(
+    access: Access, service: str, region: str | None = None, attempts: int = 8, within: Any = None
+) -> Any:
+    """A client of an AWS service, such as ec2, by the ordinary chain. within: a session that is open.
+
+    Raises BadInput for a profile that does not exist, and when no region is known.
+    """
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    config = Config(retries={"mode": "standard", "max_attempts": attempts}, connect_timeout=10)
+    session = within or opened(access)
+    try:
+        return session.client(service, region_name=region or region_of(access), config=config)
     except (BotoCoreError, ValueError) as error:
         raise BadInput(f"AWS: {error}; check --region, AWS_ENDPOINT_URL and ~/.aws/config") from error
 

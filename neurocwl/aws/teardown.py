@@ -48,11 +48,15 @@ def end(
     """End all that is of a cluster; again after an interruption it goes on, and when all is gone it does nothing.
 
     on_leader: by the cluster's own leader, which comes last and leaves behind what it stands on.
-    Raises BadInput for a stack, InfrastructureError with what is left and why.
+    Raises BadInput for a stack and for a wrong region, InfrastructureError with what is left and why.
     """
     found = look(cloud, name)
     for stack in (thing for thing in found.things if thing.kind == "stack"):
         raise BadInput(f"cluster {name}: is the stack {stack.id}; give --backend aws-batch")
+    # Roles and buckets are of no region: without this a wrong --region would end those of a living cluster.
+    of_no_region = found.things and not any(thing.region for thing in found.things)
+    if of_no_region and (region := inventory.elsewhere(cloud).get(name)):
+        raise BadInput(f"cluster {name}: is in {region}, not in {cloud.region}; give --region {region}")
     if found.things and not on_leader:
         ran = _toils_own(cloud, name, found, say, pace)
         found = look(cloud, name)
@@ -152,7 +156,7 @@ def reach(cloud: Cloud, name: str, found: Inventory) -> str:
                 return f"it would end {raw['InstanceId']}, which is in a security group of this name"
     bucket = internal_bucket(name)
     if bucket not in own and any(
-        raw["Name"] == bucket for raw in cloud.client("s3").list_buckets()["Buckets"]
+        raw["Name"] == bucket for raw in cloud.pages("s3", "list_buckets", "Buckets")
     ):
         return f"it would empty the bucket {bucket}, which does not look like its own"
     if sum(thing.kind == "launch template" for thing in found.things) >= PAGE:

@@ -170,6 +170,7 @@ def test_the_json_form_counts_every_unit_once(request_: Request, output: Locatio
         "files",
         "bytes",
         "task_key",
+        "asks",
     } == set(unit)
     assert unit["missing"] == ["T1w image (sub-1/anat/*_T1w{.nii,.nii.gz})"]
 
