@@ -1,6 +1,7 @@
 """`neurocwl cluster create` with Toil: checked first, made by `toil launch-cluster`, closed while it comes up."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from neurocwl.aws.toilcluster import Spec
 from neurocwl.errors import BadInput, Conflict, InfrastructureError
 from neurocwl.s3 import Access
 
+PROGRAMS = ("ssh", "rsync")  # by which Toil follows a leader that boots
 LOOK = 2.0  # seconds between two looks for instances that have just been started
 
 
@@ -75,6 +77,11 @@ def check(spec: Spec, client: Callable[[str], Any], access: Access) -> None:
 
     Raises BadInput, and Conflict for a cluster of the same name.
     """
+    lacking = [program for program in PROGRAMS if shutil.which(program) is None]
+    if lacking:
+        raise BadInput(
+            f"cluster {spec.name}: Toil needs {' and '.join(lacking)} on this machine; install them"
+        )
     there = cluster.read(spec.name, access)
     if there.nodes:
         raise Conflict(

@@ -15,7 +15,13 @@ from neurocwl.errors import BadInput, InfrastructureError
 
 LOOK = 2.0  # seconds
 PATIENCE = 180.0  # seconds for a launch to list its dataset and take its lease
-PASSED_ON = ("NEUROCWL_AGENT", "NEUROCWL_SLACK_WEBHOOK", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+PASSED_ON = (
+    "NEUROCWL_AGENT",
+    "NEUROCWL_SLACK_WEBHOOK",
+    "NEUROCWL_EMAIL_FROM",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+)
 
 
 def start(job: Job) -> str:

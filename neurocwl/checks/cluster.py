@@ -14,7 +14,7 @@ from neurocwl.errors import InfrastructureError, NeurocwlError
 # The commands that a batch system, or a cluster of Toil's own, is reached by.
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "slurm": ("sbatch", "squeue", "scontrol", "scancel"),
-    "toil": ("ssh", "rsync"),
+    "toil": ("ssh",),
 }
 # File systems that other machines may have, too.
 SHARED = {"nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "afs", "glusterfs", "panfs", "wekafs", "pvfs2", "cifs", "smb3", "9p", "virtiofs"}  # fmt: skip

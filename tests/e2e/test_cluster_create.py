@@ -6,6 +6,7 @@ moto checks no permission.
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -193,6 +194,16 @@ def test_the_address_that_ssh_comes_from_can_be_changed(cloud: Cloud) -> None:
     (again,) = cloud.tagged("lab-k")["groups"]
     key = str
     assert sorted(again["IpPermissions"], key=key) == sorted(before["IpPermissions"], key=key)
+
+
+def test_without_rsync_nothing_is_made(cloud: Cloud, tmp_path: Path) -> None:
+    """Toil would find out when the leader has booted, and leave it running."""
+    (tmp_path / "ssh").symlink_to("/bin/false")
+    words = ["create", "bare", "--key-pair", "mine", "--image", APPLIANCE, "--ssh-from", HERE]
+    refused = cloud.run("cluster", *words, PATH=str(tmp_path))
+    assert refused.returncode == 2
+    assert "Toil needs rsync" in refused.stderr
+    assert cloud.tagged("bare")["groups"] == []
 
 
 def test_a_mesos_cluster_has_a_leader_alone_until_a_launch_asks_for_workers(cloud: Cloud) -> None:

@@ -70,7 +70,7 @@ class World:
         licence.write_text("someone@example.org\n12345\n *Ckey\n FSkey\n")
         tools = folder / "bin"
         tools.mkdir()
-        for name in ("ssh", "rsync"):
+        for name in ("ssh",):
             (tools / name).write_text("#!/bin/sh\n")
             (tools / name).chmod(0o755)
         self.set("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
@@ -204,7 +204,7 @@ FAULTS: dict[str, tuple[Callable[[World], None], str, str]] = {
     "something else for a licence": (lambda w: w.change(licence=str(w.profile)), "licence", "not a FreeSurfer licence"),
     "a work folder with a space": (lambda w: w.change(work_dir=w.folder / "my work"), "work-dir", "space"),
     "a work folder below a file": (lambda w: w.change(work_dir=w.profile / "x"), "work-dir", "cannot be written"),
-    "no ssh": (lambda w: w.set("PATH", str(w.folder)), "commands", "ssh, rsync: not on PATH"),
+    "no ssh": (lambda w: w.set("PATH", str(w.folder)), "commands", "ssh: not on PATH"),
     "a queue that is not there": (lambda w: w.settings("queue=none"), "queue none", "no Batch queue none"),
 }  # fmt: skip
 
