@@ -320,7 +320,7 @@ def test_a_container_ends_with_its_job_even_when_that_is_killed_hard(commands: s
     assignments = [f"{name}={value}" for name, value in environment.items()]
     client = str(containers.wrapper_folder() / "docker")
     job = words.submit(
-        ["env", *assignments, client, "run", "--rm", "--entrypoint=sleep", image, "300"],
+        ["env", *assignments, client, "run", "--rm", "--network=none", "--entrypoint=sleep", image, "300"],
         name="one",
         comment="hard",
         log=Path("log"),
