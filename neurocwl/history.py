@@ -27,7 +27,9 @@ def following(
         return one, ()
     told, anew = list[str](), one
     for name, binding in template.bind.items():
-        if not (binding.derivatives and binding.derivatives.resume) or _is_given(template, name, binding, given):
+        if not (binding.derivatives and binding.derivatives.resume) or _is_given(
+            template, name, binding, given
+        ):
             continue
         found = resumed(binding.derivatives, output, receipt, one.unit)
         taken = [(part, how) for part, how in found if not any(is_set(given.get(key)) for key in how.set)]
