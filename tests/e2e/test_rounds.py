@@ -92,10 +92,10 @@ def lingers(lab: Lab) -> bool:
 
 def has_file(lab: Lab, unit: str, path: str) -> bool:
     """Whether the container of a unit has written a file into its working folder."""
-    run = lab.run("status", lab.url("out"), "--json")
-    if run.code not in (0, 1) or not run.out.startswith("{"):
+    told = lab.run("status", lab.url("out"), "--json")
+    if not told.out:  # the run has not begun
         return False
-    wanted = (f"label=neurocwl.run={run.json['run']}", f"label=neurocwl.unit={unit}")
+    wanted = (f"label=neurocwl.run={told.json['run']}", f"label=neurocwl.unit={unit}")
     found = docker("ps", "-q", *(word for label in wanted for word in ("--filter", label))).split()
     return any(docker("exec", one, "ls", path) for one in found)
 

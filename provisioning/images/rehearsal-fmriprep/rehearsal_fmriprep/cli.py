@@ -186,7 +186,8 @@ def workflow(inputs: Inputs, options: Options, fault: str) -> None:
     if options.reconall and (running := freesurfer.running(inputs, options)):
         raise NodeCrashError(f"FreeSurfer cannot run while {running} is there")
     write_all(freesurfer.folder(options), subjects, sources)
-    if fault == "linger" and subjects:  # whoever goes on from here finds them
+    own = [output for output in subjects if not output.path.startswith("fsaverage")]
+    if fault == "linger" and own:  # whoever goes on from here finds them
         sys.exit(faults.hang())
     write_all(options.derivatives, outputs, sources)
     say(f"sub-{inputs.participant}: {len(outputs)} files in {options.derivatives}")
