@@ -399,7 +399,9 @@ def test_a_leader_may_ask_for_its_cluster_and_the_cost_of_its_nodes(given: Roles
     # A stack that is asked for by its name is .../NAME/* to IAM, whatever its id is.
     own = f"arn:aws:cloudformation:{clouds.REGION}:123456789012:stack/{NAME}-neurocwl-batch/*"
     assert policies.allows(given["LeaderRole"], "cloudformation:DescribeStacks", own)
-    assert not policies.allows(given["LeaderRole"], "cloudformation:DescribeStacks", own.replace(NAME, "other"))
+    assert not policies.allows(
+        given["LeaderRole"], "cloudformation:DescribeStacks", own.replace(NAME, "other")
+    )
     assert policies.allows(given["LeaderRole"], "ec2:DescribeInstances", "*")
 
 
