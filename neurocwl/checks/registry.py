@@ -30,6 +30,10 @@ MANIFESTS = (
 )
 
 
+class Closed(BadInput):
+    """A registry shows an image to nobody without a login, or has none of the name: it does not say which."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """An image's name, taken apart as docker does."""
@@ -74,7 +78,8 @@ def parse(reference: str) -> Reference:
 def look(reference: str, environment: Mapping[str, str] = os.environ) -> Remote:
     """What a registry has under an image's name.
 
-    Raises BadInput when it has none, or gives it to nobody without a login, InfrastructureError when it does not answer.
+    Raises BadInput when it has none, Closed when it gives it to nobody without a login, InfrastructureError when it
+    does not answer.
     """
     return _Registry(reference, parse(reference), environment).image()
 
@@ -145,7 +150,7 @@ class _Registry:
     def _explained(self, code: int) -> BadInput | InfrastructureError:
         host = self.reference.host
         if code in (401, 403):
-            return BadInput(
+            return Closed(
                 f"image {self.name}: {host} does not show it without a login, or has none; docker login {host}"
             )
         if code == 404:

@@ -395,6 +395,16 @@ def test_a_leader_may_make_toils_calls_of_batch(given: Roles, outputs: dict[str,
     assert lacking == []
 
 
+def test_a_leader_may_ask_for_its_cluster_and_the_cost_of_its_nodes(given: Roles) -> None:
+    # A stack that is asked for by its name is .../NAME/* to IAM, whatever its id is.
+    own = f"arn:aws:cloudformation:{clouds.REGION}:123456789012:stack/{NAME}-neurocwl-batch/*"
+    assert policies.allows(given["LeaderRole"], "cloudformation:DescribeStacks", own)
+    assert not policies.allows(
+        given["LeaderRole"], "cloudformation:DescribeStacks", own.replace(NAME, "other")
+    )
+    assert policies.allows(given["LeaderRole"], "ec2:DescribeInstances", "*")
+
+
 @pytest.mark.parametrize("call", [*STORE, *BUCKET])
 def test_a_leader_may_make_keep_and_remove_job_stores(given: Roles, call: str) -> None:
     wanted = {**STORE, **BUCKET}[call]
@@ -769,3 +779,19 @@ def test_what_stands_in_the_way_of_the_end_is_told_and_the_next_try_goes_on(agai
     said = again.cluster("destroy", "--yes")
     assert (said.code, said.out.splitlines()[-1]) == (0, "lab is gone")
     assert data_buckets(again) == []  # it was empty
+
+
+def test_an_attempt_that_was_cut_off_before_anything_was_made_is_no_cluster(again: Account) -> None:
+    text = batchstack.template(batchstack.BATCH)
+    cf = again.client("cloudformation")
+    network = batchstack.network(again.client("ec2"))
+    given = {"ClusterName": NAME, "ApplianceImage": IMAGE, **network}
+    values = [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
+    cf.create_change_set(
+        StackName=STACK, ChangeSetName="cut-off", ChangeSetType="CREATE", TemplateBody=text, Parameters=values
+    )
+    (left,) = cf.describe_stacks(StackName=STACK)["Stacks"]
+    assert left["StackStatus"] == "REVIEW_IN_PROGRESS"
+    assert "needs --image" in again.create("--yes").err
+    said = again.create("--yes", "--image", IMAGE)  # the network is found, as for any new one
+    assert said.code == 0, said.err

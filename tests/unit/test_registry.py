@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurocwl.checks import image, registry
-from neurocwl.checks.finding import FAILED, OK, UNKNOWN, Finding
+from neurocwl.checks.finding import FAILED, OK, UNKNOWN, WARNING, Finding
 from neurocwl.errors import BadInput, InfrastructureError
 from tests.unit.image_registry import GIB, USER, running
 
@@ -80,6 +80,15 @@ def test_a_private_image_takes_the_login_that_docker_keeps(tmp_path: Path) -> No
         assert registry.look(f"{address}/lab/tool:1", {"DOCKER_CONFIG": str(tmp_path)}).packed == {
             "amd64": GIB
         }
+
+
+def test_nodes_elsewhere_may_have_a_login_that_this_machine_lacks() -> None:
+    with running({"lab/tool:1": {"amd64": GIB}}, private=True) as address:
+        there = image.find(f"{address}/lab/tool:1", {}, nodes_elsewhere=True)
+        here = image.find(f"{address}/lab/tool:1", {}, nodes_elsewhere=False)
+    assert isinstance(there, Finding)
+    assert isinstance(here, Finding)
+    assert (there.status, here.status) == (WARNING, FAILED)
 
 
 def test_a_registry_that_does_not_answer_is_named() -> None:
