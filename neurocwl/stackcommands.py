@@ -5,10 +5,10 @@ import json
 import sys
 
 from neurocwl import clustercli, template
-from neurocwl.aws import batchstack, batchstatus, stack
+from neurocwl.aws import batchstack, batchstatus, cluster, stack
 from neurocwl.aws.batchstack import BATCH, TAG, TRIGGER, stack_name
 from neurocwl.aws.session import client, region_of
-from neurocwl.errors import BadInput
+from neurocwl.errors import BadInput, Conflict
 from neurocwl.prepare import access
 
 # Options that clusters of Toil have as well, and the parameters that they stand for.
@@ -34,7 +34,13 @@ def create(arguments: argparse.Namespace) -> int:
     if arguments.trigger:
         asked["Events"] = "true"
     cf = client(ours, "cloudformation")
-    if stack.read(cf, name) is None:
+    old = stack.read(cf, name)
+    if old is None or old.status in stack.UNFINISHED:
+        if cluster.read(arguments.name, ours).leader:
+            raise Conflict(
+                f"cluster {arguments.name}: one of Toil's has this name, and either one's end would take parts of the "
+                "other; choose another"
+            )
         if "ApplianceImage" not in asked:
             raise BadInput(
                 "a new cluster needs --image REGISTRY/IMAGE:TAG: the image of provisioning/images/appliance, in a registry of yours (docs/aws-batch.md)"

@@ -1,5 +1,6 @@
 """`neurocwl cluster create` with Toil: checked first, made by `toil launch-cluster`, closed while it comes up."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neurocwl.aws import cluster, deadman, harden, session, toilcluster
+from neurocwl.aws.listing import Cloud, stacks
 from neurocwl.aws.toilcluster import Spec
 from neurocwl.errors import BadInput, Conflict, InfrastructureError
 from neurocwl.s3 import Access
@@ -87,6 +89,7 @@ def check(spec: Spec, client: Callable[[str], Any], access: Access) -> None:
         raise Conflict(
             f"cluster {spec.name} is there since {there.nodes[0].since}: neurocwl cluster status {spec.name}"
         )
+    _check_stacks(spec.name, access, there.region)
     known = [one["KeyName"] for one in client("ec2").describe_key_pairs()["KeyPairs"]]
     if spec.key_pair not in known:
         raise BadInput(
@@ -99,6 +102,21 @@ def check(spec: Spec, client: Callable[[str], Any], access: Access) -> None:
         raise BadInput(
             f"cluster {spec.name}: Toil could not tell its role from {', '.join(others)}, and would delete both at "
             "the end of one; choose a name of which neither is the beginning of the other"
+        )
+
+
+def _check_stacks(name: str, access: Access, region: str) -> None:
+    """All of a cluster is known by its name, so that no stack may have the same (AWS Batch, ParallelCluster)."""
+    taken: list[str] = []
+    with (
+        contextlib.suppress(BadInput),
+        session.explained(f"cluster {name}"),
+    ):  # who may not look has made none
+        taken = [one.id for one in stacks(Cloud(access, region)) if one.cluster == name]
+    if taken:
+        raise Conflict(
+            f"cluster {name}: the stack {taken[0]} has this name, and either one's end would take parts of the other; "
+            "choose another"
         )
 
 

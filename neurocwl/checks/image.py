@@ -82,7 +82,9 @@ def find(reference: str, environment: Mapping[str, str], *, nodes_elsewhere: boo
     except registry.Closed as error:
         if nodes_elsewhere:  # they pull by a role or a login of their own: ECR shows nothing without one
             text = str(error).partition("; ")[0]
-            return warning("image", text, "see whether the nodes may pull it; after docker login it is looked at here")
+            return warning(
+                "image", text, "see whether the nodes may pull it; after docker login it is looked at here"
+            )
         return refused("image", error, "give another --image")
     except NeurocwlError as error:
         return refused("image", error, "give another --image")
