@@ -80,7 +80,7 @@ def carried(
         return f"{named}={folder}/{there}" if split else f"{folder}/{there}"
 
     dataset = words[2] if len(words) > 2 else ""
-    if not dataset.startswith("s3://"):
+    if not dataset.startswith(("s3://", "-")):  # options may stand first
         raise BadInput(f"{dataset}: a launch on another machine reads s3:// URLs alone; upload it first")
     for option, values, joined in _options(words, paths):
         if option in LEFT_OUT:
@@ -112,6 +112,11 @@ def without_files(
     pending = iter(words)
     for word in pending:
         option, equals, value = word.partition("=")
+        if option == "--notify-slack":
+            raise BadInput(
+                f"--notify-slack: the webhook is a secret, and the description of {who} is none; "
+                "give --notify-sns or --notify-email, or leave out --detach"
+            )
         if option in (*OF_HERE, *FILES, "--backend"):
             value = value if equals else next(pending, "")
             if option in FILES and option != "--fs-license-file":

@@ -162,6 +162,11 @@ def test_places_that_another_machine_cannot_reach_are_refused(lab: Path, given: 
         words(*given)
 
 
+def test_options_may_stand_before_the_dataset() -> None:
+    words = ["launch", "dataset", "--pipeline", "fmriprep", "s3://lab/ds", "--output", "s3://lab/out"]
+    assert carry.carried(words, {}, "/there", None).words == tuple(words)
+
+
 def test_a_local_dataset_is_refused(lab: Path) -> None:
     with pytest.raises(BadInput, match="upload it first"):
         carry.carried(["launch", "dataset", "mine"], PATHS, FOLDER, None)
@@ -173,6 +178,7 @@ def test_a_local_dataset_is_refused(lab: Path) -> None:
         (["--parameters=mine.yml"], "s3://lab/out", None, "--parameters mine.yml: a pod cannot see it"),
         (["--pipeline-dir", "/lab/own"], "s3://lab/out", None, "--pipeline-dir /lab/own"),
         (["--credentials", "keys.csv"], "s3://lab/out", None, "--credentials keys.csv"),
+        (["--notify-slack"], "s3://lab/out", None, "--notify-slack: the webhook is a secret"),
         ([], "/lab/out", None, "/lab/out: a pod cannot see it"),
         ([], "s3://lab/out", "file:///home/me/license.txt", "give --fs-license-file s3://"),
     ],

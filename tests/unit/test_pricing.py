@@ -81,6 +81,16 @@ def test_a_detached_launch_that_is_too_dear_is_refused_here(command: Command) ->
     assert (code, "units are estimated at" in said) == (2, True)
 
 
+def test_a_detached_launch_that_could_tell_nobody_is_refused_here(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NEUROCWL_SLACK_WEBHOOK", raising=False)
+    words = ("--detach", "--notify-slack", "--no-container", "--backend", "local")
+    code, said = command("launch", "nifti-check", *words)
+    assert (code, "NEUROCWL_SLACK_WEBHOOK is not set" in said) == (2, True)
+    assert not Path("out").exists()
+
+
 @pytest.mark.parametrize(
     ("types", "priced"),
     [
