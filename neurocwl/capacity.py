@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Protocol, cast
 
-from neurocwl.backend import Backend
+from neurocwl.backend import Backend, Node
 
 # What knows the limits of batch systems, by their name for Toil.
 BATCH_SYSTEMS: Mapping[str, str] = {"slurm": "neurocwl.slurmbackend"}
@@ -15,6 +15,9 @@ class Knower(Protocol):
 
     def fitted(self, backend: Backend, asked: Mapping[str, int]) -> Backend:
         """The backend with settings that suit what a unit asks for; raises BadInput when nothing does."""
+
+    def largest(self, backend: Backend, asked: Mapping[str, int]) -> Node:
+        """The largest node for a unit that asks for this much."""
 
     def watch(self, backend: Backend, digest: str, run: str) -> None:
         """Raise InfrastructureError when a job of the run waits for what never comes."""
@@ -30,6 +33,12 @@ def fitted(backend: Backend, asked: Mapping[str, int]) -> Backend:
     """
     knower = _knower(backend)
     return knower.fitted(backend, asked) if knower else backend
+
+
+def largest(backend: Backend, asked: Mapping[str, int]) -> Node:
+    """The largest node for a unit that asks for this much, as far as its profile or its batch system says."""
+    knower = _knower(backend)
+    return knower.largest(backend, asked) if knower else backend.node
 
 
 def watch(backend: Backend, digest: str, run: str) -> None:

@@ -244,22 +244,37 @@ def results(wanted: Sequence[str], location: Location, receipts: Iterable[Receip
     return Part("results", location, tuple((entry.path, entry) for entry in entries))
 
 
-def resumed(wanted: Derivatives, location: Location, receipt: Receipt) -> tuple[tuple[Part, Resume], ...]:
+def resumed(
+    wanted: Derivatives, location: Location, receipt: Receipt, unit: Unit
+) -> tuple[tuple[Part, Resume], ...]:
     """The folders of a failed attempt that the next one goes on from, each with how it does."""
     base = f"{STATE}/units/{receipt.unit}/attempts/{receipt.attempt}/outputs/"
+    left = [w for w in receipt.manifest if w.path.startswith(base)]
     files: dict[str, dict[str, Entry]] = {}
-    for written in receipt.manifest:
-        folder, _, path = written.path.removeprefix(base).partition("/")
-        if written.path.startswith(base) and path:
-            files.setdefault(folder, {})[path] = Entry(written.path, written.size, written.etag)
+    for pattern in (filled(folder, unit) for folder in wanted.folders):
+        depth = pattern.count("/") + 1
+        for written in left:
+            parts = written.path.removeprefix(base).split("/", depth)
+            folder = "/".join(parts[:depth])
+            if len(parts) > depth and globs.regex(pattern).fullmatch(folder):
+                entry = Entry(written.path, written.size, written.etag)
+                files.setdefault(folder, {})[parts[depth]] = entry
     found = []
     for folder, inside in sorted(files.items()):
         how = next((one for one in wanted.resume if _fits(one, inside)), None)
         if how:
-            left = {entry.path for pattern in how.leave_out for entry in _matching(inside, pattern)}
-            kept = tuple((path, entry) for path, entry in sorted(inside.items()) if entry.path not in left)
-            found.append((Part(folder, location, kept), how))
-    return tuple(found)
+            useless = {entry.path for pattern in how.leave_out for entry in _matching(inside, pattern)}
+            kept = tuple((path, entry) for path, entry in sorted(inside.items()) if entry.path not in useless)
+            found.append((Part(folder.rpartition("/")[2], location, kept), how))
+    return tuple(found) if wanted.each else _in_one(found)
+
+
+def _in_one(found: Sequence[tuple[Part, Resume]]) -> tuple[tuple[Part, Resume], ...]:
+    """The folders as those of one Directory, for an input that takes no list."""
+    if not found:
+        return ()
+    files = [(f"{part.name}/{path}", entry) for part, _ in found for path, entry in part.files]
+    return ((Part("earlier", found[0][0].location, tuple(files)), found[0][1]),)
 
 
 def _fits(how: Resume, files: Mapping[str, Entry]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 from neurocwl import lease
 from neurocwl.backend import Backend
-from neurocwl.errors import InfrastructureError
+from neurocwl.errors import Busy, InfrastructureError
 from neurocwl.s3 import Access
 from neurocwl.storage import Location
 
@@ -77,7 +77,7 @@ def path_options(parser: argparse.ArgumentParser) -> dict[str, bool]:
 def start(job: Job) -> str:
     """Start it as a process of this machine that outlives the terminal.
 
-    Raises InfrastructureError when it ends before it writes to the output.
+    Raises InfrastructureError when it ends before it writes to the output, Busy when that is because another launch does.
     """
     job.work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = job.work_dir / f"detached-{time.time_ns()}.log"
@@ -93,12 +93,13 @@ def start(job: Job) -> str:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = lease.read(job.output)
-        if found is not None and found.alive:
+        if found is not None and found.alive and found.pid == process.pid:  # not another launch's
             break
         if process.poll() is not None:
             if process.returncode == 0:
                 break
             words = log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-            raise InfrastructureError(f"the launch ended at once: {words[-1]} (all of it: {log})")
+            kind = Busy if process.returncode == Busy.exit_code else InfrastructureError
+            raise kind(f"the launch ended at once: {words[-1]} (all of it: {log})")
         time.sleep(0.2)
     return f"process {process.pid} goes on with the launch; what it says: {log}"

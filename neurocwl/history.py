@@ -27,9 +27,11 @@ def following(
         return one, ()
     told, anew = list[str](), one
     for name, binding in template.bind.items():
-        if not (binding.derivatives and binding.derivatives.resume) or _is_given(one, name, binding, given):
+        if not (binding.derivatives and binding.derivatives.resume) or _is_given(
+            template, name, binding, given
+        ):
             continue
-        found = resumed(binding.derivatives, output, receipt)
+        found = resumed(binding.derivatives, output, receipt, one.unit)
         taken = [(part, how) for part, how in found if not any(is_set(given.get(key)) for key in how.set)]
         if taken:
             one = with_parts(one, name, [part for part, _ in taken])
@@ -37,13 +39,17 @@ def following(
             if how.set:
                 one = replace(one, settings={**one.settings, **how.set})
                 told.append(f"{part.name} goes on with {_words(how.set)}")
+            elif not template.takes_many(name):
+                folders = dict.fromkeys(path.partition("/")[0] for path, _ in part.files)
+                told.append(f"goes on with {', '.join(folders)} of its last attempt ({name})")
     return (one if one is anew else replace(one, anew=anew)), tuple(told)
 
 
-def _is_given(one: Order, name: str, binding: Binding, given: Mapping[str, Any]) -> bool:
+def _is_given(template: Template, name: str, binding: Binding, given: Mapping[str, Any]) -> bool:
     """Whether the user has named something else to go on from, where only one of both can be."""
     assert binding.derivatives is not None
-    return is_set(given.get(name)) and any(how.set for how in binding.derivatives.resume)
+    alone = any(how.set for how in binding.derivatives.resume) or not template.takes_many(name)
+    return alone and is_set(given.get(name))
 
 
 def _words(settings: Mapping[str, Any]) -> str:

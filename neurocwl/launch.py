@@ -137,6 +137,7 @@ def group(
     run = dataclasses.replace(
         parent, run=runs.new_id(), neurocwl=__version__, status="running", started=now, ended=None,
         host=socket.gethostname(), command=list(means.command), units=[*_known(parent), *_group_unit(chosen)], message="",
+        backend=means.backend.name, money={},
     )  # fmt: skip
     stop = Stop(say)
     folder = _work_folder(means.work_dir, run)

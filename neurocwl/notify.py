@@ -21,7 +21,8 @@ class FirstFailure(Watch):
         self._run = run
 
     def ended(self, unit: str, receipt: Receipt | None) -> None:
-        if self._tell and receipt and receipt.status == "failed":
+        lost = receipt and receipt.attempts and receipt.attempts[-1].get("lost")  # runs again
+        if self._tell and receipt and receipt.status == "failed" and not lost:
             self._tell(failed(self._run, unit, receipt.reason))
             self._tell = None
 

@@ -70,7 +70,10 @@ def run_rounds(
     """
     if not orders:
         return
-    bounds = replace(request.bounds, node_memory_mib=nodes.memory_mib, node_disk_mib=nodes.disk_mib)
+    memory = (
+        nodes.memory_mib if means.backend.here else capacity.largest(means.backend, run.resources).memory_mib
+    )
+    bounds = replace(request.bounds, node_memory_mib=memory, node_disk_mib=nodes.disk_mib)
     kind = backend.SPOT if means.spot else backend.ON_DEMAND
     pending = {one.unit.name: (fitting(one, run.resources, bounds), kind) for one in orders}
     known = runs.read_rounds(output, run.run)
@@ -78,8 +81,13 @@ def run_rounds(
     with display(len(orders)) as shown:
         while pending and not stop.is_set():
             ended: dict[str, Ended] = {}
+            left_out: dict[str, Step] = {}
             for group in groups(pending.values()):
-                if not first and not _fits(group, run, means, shown):
+                why = OVER_BUDGET if means.watch.closed and not first else ""
+                if unfit := _unfit(group, run, means):
+                    why = f"not {'started' if first else 'again'}: {unfit}"
+                if why:
+                    left_out |= dict.fromkeys((one.unit.name for one in group.orders), Step(False, why))
                     continue
                 ended |= run_group(
                     group, request, run, output, means, folder, stop, shown, names, first=first
@@ -96,6 +104,7 @@ def run_rounds(
             }
             if means.watch.closed:
                 steps = {unit: for_the_last_time(step) for unit, step in steps.items()}
+            steps |= left_out
             _tell(steps, ledger, output, run, shown)
             pending = {
                 unit: (
@@ -120,16 +129,16 @@ def groups(pending: Iterable[tuple[Order, str]]) -> list[Group]:
     return [Group(orders, orders[0].settings, kind) for (_, kind), orders in found.items()]
 
 
-def _fits(group: Group, run: Run, means: Means, shown: Display) -> bool:
-    """Whether the batch system still takes units that ask for more than at first; if not, says so."""
+def _unfit(group: Group, run: Run, means: Means) -> str:
+    """Why the batch system would never start units that ask for other than all, e.g. more; empty when it would."""
+    if not group.settings:
+        return ""  # the launch has asked for these
     resources = {**run.resources, **{k: v for k, v in group.settings.items() if k in run.resources}}
     try:
         capacity.fitted(means.backend, resources)
     except BadInput as error:
-        for one in group.orders:
-            shown.say(f"{one.unit.name}: not again: {error}")
-        return False
-    return True
+        return str(error)
+    return ""
 
 
 def fitting(one: Order, first: Mapping[str, int], bounds: Bounds) -> Order:

@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,25 +95,12 @@ def jobs(sign: str) -> list[Job]:
     return [job for job in parse_jobs(told) if job.comment.startswith(sign)]
 
 
-def largest(found: Iterable[Node], names: Sequence[str] = ()) -> Node | None:
-    """The node with the most memory of these partitions, or of all."""
-    chosen = [node for node in found if not names or set(names) & set(node.partitions)]
-    return max(chosen, key=lambda node: (node.memory_mib, node.cpus), default=None)
-
-
 def choose(found: Sequence[Partition], machines: Sequence[Node], wanted: str, asked: Asked) -> str:
     """The partition for jobs of this size: the one that is wanted, else the default, else the first that fits.
 
     wanted: names with commas, as sbatch takes them, or "". Raises BadInput when no job of this size would ever start.
     """
-    names = [name for name in wanted.split(",") if name]
-    known = {partition.name: partition for partition in found}
-    for name in names:
-        if name not in known:
-            raise BadInput(
-                f"partition={name}: Slurm has no such partition; it has {', '.join(known) or 'none'}"
-            )
-    candidates = [known[name] for name in names] or sorted(found, key=lambda one: not one.default)
+    candidates = _candidates(found, wanted)
     lacks = {one.name: refusal(one, machines, asked) for one in candidates}
     fitting = [name for name, lack in lacks.items() if not lack]
     if not fitting:
@@ -123,7 +110,36 @@ def choose(found: Sequence[Partition], machines: Sequence[Node], wanted: str, as
             f"{_span(asked.seconds) if asked.seconds else 'any time'}: {told}; ask for less (--cpus, --memory-mib, --time-limit) "
             "or name another partition (--backend-setting partition=NAME)"
         )
-    return wanted if names else fitting[0]
+    return wanted or fitting[0]
+
+
+def most_memory(
+    found: Sequence[Partition], machines: Sequence[Node], wanted: str, asked: Asked
+) -> int | None:
+    """The most MiB that a job of otherwise this size can have; None: nobody knows. Raises as choose does."""
+    most = []
+    for one in _candidates(found, wanted):
+        if refusal(one, machines, asked):
+            continue
+        nodes_ = [n.memory_mib for n in machines if one.name in n.partitions and n.cpus >= asked.cpus]
+        limits = [max(nodes_)] if nodes_ else []
+        limits += [one.node_memory_mib] if one.node_memory_mib is not None else []
+        if not limits:
+            return None
+        most.append(min(limits))
+    return max(most, default=None)
+
+
+def _candidates(found: Sequence[Partition], wanted: str) -> list[Partition]:
+    """The partitions that jobs may go to, the first choice first. Raises BadInput for one that is not there."""
+    known = {partition.name: partition for partition in found}
+    names = [name for name in wanted.split(",") if name]
+    for name in names:
+        if name not in known:
+            raise BadInput(
+                f"partition={name}: Slurm has no such partition; it has {', '.join(known) or 'none'}"
+            )
+    return [known[name] for name in names] or sorted(found, key=lambda one: not one.default)
 
 
 def refusal(partition: Partition, machines: Sequence[Node], asked: Asked) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from neurocwl import backend as backends
 from neurocwl import slurm
-from neurocwl.backend import Backend
+from neurocwl.backend import Backend, Node
 from neurocwl.errors import Busy, InfrastructureError
 from neurocwl.s3 import Access
 
@@ -25,13 +25,13 @@ def fitted(backend: Backend, asked: Mapping[str, int]) -> Backend:
     Raises BadInput when no partition would ever start them.
     """
     partitions, nodes = slurm.partitions(), slurm.nodes()
-    own = slurm.parse_time(backend.values.get("time", ""))
-    seconds = own or asked.get("time_limit", 0)
-    size = slurm.Asked(asked.get("cpus", 1), asked.get("memory_mib", 0), seconds)
+    own, size = _size(backend, asked)
+    seconds = size.seconds
     chosen = slurm.choose(partitions, nodes, backend.values.get("partition", ""), size)
-    found = {"partition": chosen}
-    if spot := backend.values.get("spot_partition", ""):
-        slurm.choose(partitions, nodes, spot, size)
+    # Without a partition for spot Slurm would take its default one, whatever is wanted or fits.
+    spot = backend.values.get("spot_partition") or chosen
+    found = {"partition": chosen, "spot_partition": spot}
+    slurm.choose(partitions, nodes, spot, size)
     names = {*chosen.split(","), *spot.split(",")}
     limits = [one.seconds for one in partitions if one.name in names and one.seconds is not None]
     # Without a time of its own a job has the partition's default, which may be minutes.
@@ -39,6 +39,23 @@ def fitted(backend: Backend, asked: Mapping[str, int]) -> Backend:
     if times:
         found["time"] = f"0:{min(times)}"
     return dataclasses.replace(backend, values={**backend.values, **found})
+
+
+def largest(backend: Backend, asked: Mapping[str, int]) -> Node:
+    """The most memory that a unit which otherwise asks for this much can have. Raises as fitted does."""
+    partitions, nodes = slurm.partitions(), slurm.nodes()
+    _, size = _size(backend, asked)
+    wanted = dict.fromkeys(backend.values.get(name, "") for name in ("partition", "spot_partition"))
+    found = [slurm.most_memory(partitions, nodes, names, size) for names in [*filter(None, wanted)] or [""]]
+    known = [most for most in (*found, backend.node.memory_mib) if most is not None]
+    return dataclasses.replace(backend.node, memory_mib=min(known, default=None))
+
+
+def _size(backend: Backend, asked: Mapping[str, int]) -> tuple[int | None, slurm.Asked]:
+    """The time that the user wants for all jobs, and what a unit's job asks for."""
+    own = slurm.parse_time(backend.values.get("time", ""))
+    seconds = own or asked.get("time_limit", 0)
+    return own, slurm.Asked(asked.get("cpus", 1), asked.get("memory_mib", 0), seconds)
 
 
 def watch(backend: Backend, digest: str, run: str) -> None:

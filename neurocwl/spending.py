@@ -68,7 +68,7 @@ class Spending(Watch):
         self.look()
 
     def kept_back(self, unit: str) -> bool:
-        return self.closed and unit not in self._begins
+        return self.closed and unit in self.units and unit not in self._begins
 
     def look(self) -> None:
         if self._clock() - self._looked >= (SOON if self._due else LOOK):

@@ -18,6 +18,8 @@ requirements:
     listing:
       # fMRIPrep writes into it (fsaverage, recon-all's missing steps), and inputs are read-only.
       - {entryname: subjects, entry: $(inputs.fs_subjects_dir), writable: true}
+      # Where fMRIPrep itself keeps FreeSurfer's subjects, and looks for them.
+      - {entryname: derivatives/sourcedata/freesurfer, entry: $(inputs.continue_from), writable: true}
 
 hints:
   DockerRequirement:
@@ -176,6 +178,12 @@ inputs:
       FreeSurfer results of this participant to build on, as a subjects directory. It is copied, missing steps
       are computed in the copy, and the copy is not among the outputs.
     inputBinding: {prefix: --fs-subjects-dir}
+  continue_from:
+    type: Directory?
+    doc: |
+      FreeSurfer subjects of an earlier run that was cut off, as a subjects directory. The copy is among the
+      outputs, as if this run had made it; steps whose files are there are not run again. For output layout bids;
+      no scripts/IsRunning may be in it, and no file that is half written.
   fs_no_resume:
     type: boolean?
     doc: Use the FreeSurfer results as they are, complete or not.

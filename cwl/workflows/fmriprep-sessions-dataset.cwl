@@ -49,6 +49,12 @@ inputs:
             doc: |
               FreeSurfer results of this participant to build on, as a subjects directory. It is copied, missing steps
               are computed in the copy, and the copy is not among the outputs.
+          "continue_from":
+            type: Directory?
+            doc: |
+              FreeSurfer subjects of an earlier run that was cut off, as a subjects directory. The copy is among the
+              outputs, as if this run had made it; steps whose files are there are not run again. For output layout bids;
+              no scripts/IsRunning may be in it, and no file that is half written.
           "derivatives":
             type: Directory[]?
             doc: |
@@ -394,6 +400,8 @@ steps:
                 type: string[]?
               "fs_subjects_dir":
                 type: Directory?
+              "continue_from":
+                type: Directory?
               "derivatives":
                 type: Directory[]?
         output: string
@@ -577,6 +585,9 @@ steps:
                 listing:
                 - entryname: subjects
                   entry: $(inputs.fs_subjects_dir)
+                  writable: true
+                - entryname: derivatives/sourcedata/freesurfer
+                  entry: $(inputs.continue_from)
                   writable: true
             hints:
               DockerRequirement:
@@ -791,6 +802,12 @@ steps:
                   are computed in the copy, and the copy is not among the outputs.
                 inputBinding:
                   prefix: --fs-subjects-dir
+              continue_from:
+                type: Directory?
+                doc: |
+                  FreeSurfer subjects of an earlier run that was cut off, as a subjects directory. The copy is among the
+                  outputs, as if this run had made it; steps whose files are there are not run again. For output layout bids;
+                  no scripts/IsRunning may be in it, and no file that is half written.
               fs_no_resume:
                 type: boolean?
                 doc: Use the FreeSurfer results as they are, complete or not.
@@ -1322,6 +1339,9 @@ steps:
             "fs_subjects_dir":
               source: unit
               valueFrom: $(self.fs_subjects_dir)
+            "continue_from":
+              source: unit
+              valueFrom: $(self.continue_from)
             "derivatives":
               source: unit
               valueFrom: $(self.derivatives)
@@ -1431,6 +1451,8 @@ steps:
                 - "fmriprep/logs/CITATION.*"
                 - "fmriprep/desc-*_dseg.tsv"
                 - "freesurfer/fsaverage*/**"
+                resume:
+                - "sourcedata/freesurfer/sub-{participant}_ses-{session}"
           out:
           - receipt
       outputs:

@@ -3,6 +3,7 @@
 import email.utils
 import os
 import secrets
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -106,17 +107,28 @@ def _removal(output: Location, path: str) -> NeurocwlError | None:
     return None
 
 
+class _Here(urllib.request.HTTPRedirectHandler):
+    """A redirection is an answer. S3's own leads to a page about S3, which closed networks do not reach."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 def server(endpoint: str, now: float | None = None) -> Finding:
     """Whether the S3 server answers, and how far this machine's clock is from its own; an unsigned request tells."""
     name = "s3"
     try:
         request = urllib.request.Request(endpoint, method="HEAD")
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        with urllib.request.build_opener(_Here).open(request, timeout=TIMEOUT) as answer:
             header = answer.headers.get("Date")
     except urllib.error.HTTPError as error:
         header = error.headers.get("Date")
     except OSError as error:
         why = getattr(error, "reason", None) or error
+        if isinstance(why, ssl.SSLCertVerificationError):  # boto3 may know it (AWS_CA_BUNDLE, ca_bundle)
+            return unknown(
+                name, f"{endpoint}: Python does not know its certificate; its clock was not looked at"
+            )
         fix = "check the network and AWS_ENDPOINT_URL"
         return failed(name, f"{endpoint} does not answer ({why})", fix, InfrastructureError)
     there = email.utils.parsedate_tz(header or "")

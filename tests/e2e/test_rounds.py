@@ -52,6 +52,16 @@ def lingers(lab: Lab) -> bool:
     return False
 
 
+def has_file(lab: Lab, unit: str, path: str) -> bool:
+    """Whether the container of a unit has written a file into its working folder."""
+    told = lab.run("status", lab.url("out"), "--json")
+    if not told.out:  # the run has not begun
+        return False
+    wanted = (f"label=neurocwl.run={told.json['run']}", f"label=neurocwl.unit={unit}")
+    found = docker("ps", "-q", *(word for label in wanted for word in ("--filter", label))).split()
+    return any(docker("exec", one, "ls", path) for one in found)
+
+
 def docker(*words: str) -> str:
     return subprocess.run(["docker", *words], capture_output=True, text=True, check=False).stdout
 
@@ -148,6 +158,44 @@ def test_every_byte_that_the_rounds_left_is_accounted_for(launched: Launched) ->
     assert launched.lab.run("verify", launched.lab.url("out"), "--deep").code == 0
     left = {Path(key).parts[4] for key in launched.lab.keys("out") if "/sub-01/attempts/" in key}
     assert len(left) == 2  # logs of every attempt
+
+
+def test_fmriprep_goes_on_with_the_freesurfer_subject_of_a_node_that_was_taken_away(
+    lab: Lab, metadata: Metadata
+) -> None:
+    lab.upload(write_dataset(lab.folder / "ds", ["01"]), "ds")
+    lab.environment["NEUROCWL_METADATA"] = metadata.url
+    process = lab.start(
+        *("launch", "dataset", lab.url("ds"), "--pipeline", "fmriprep", "--output", lab.url("out")),
+        *("--fs-license-file", str(lab.licence), "--rehearse", "--rehearse-fault", "01=linger"),
+        *("--time-limit", "150"),
+    )
+    before = metadata.given
+
+    def give_notice() -> None:
+        """When FreeSurfer's results are there and nothing else is."""
+        done = "derivatives/sourcedata/freesurfer/sub-01/scripts/recon-all.done"
+        while process.poll() is None and not has_file(lab, "sub-01", done):
+            time.sleep(1)
+        metadata.notice.set()
+
+    threading.Thread(target=give_notice, daemon=True).start()
+    try:
+        _, err = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    receipt = json.loads(lab.read("out/.neurocwl/units/sub-01/receipt.json"))
+    keys = lab.keys("out")
+    assert (process.returncode, metadata.given) == (0, before + 1), err
+    assert [(a["status"], a.get("lost")) for a in receipt["attempts"]] == [("failed", True), ("done", None)]
+    said = [
+        next(one["path"] for one in a["logs"] if one["path"].endswith(".log")) for a in receipt["attempts"]
+    ]
+    told = [b"earlier FreeSurfer in freesurfer: sub-01" in lab.read(f"out/{path}") for path in said]
+    assert told == [False, True]
+    assert "sourcedata/freesurfer/sub-01/surf/lh.pial" in keys
+    assert not [key for key in keys if "/attempts/" in key and "/outputs/" in key]
+    assert lab.run("verify", lab.url("out"), "--deep").code == 0
 
 
 def test_a_unit_whose_worker_was_killed_runs_again(lab: Lab) -> None:

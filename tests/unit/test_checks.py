@@ -1,5 +1,7 @@
 """Single checks: nodes, quotas, queues, lifecycle rules, file systems, Kubernetes."""
 
+import ssl
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from neurocwl.nodes import NodeType, Shape, units_on
 from neurocwl.s3 import Access
 from tests import kube_api
 from tests.conftest import S3
+from tests.unit.http_server import Quiet, serving
 
 SHAPES = st.builds(Shape, st.integers(1, 64), st.integers(1, 500_000), st.integers(1, 2_000_000))
 LIMITS = st.builds(
@@ -214,3 +217,37 @@ def test_a_server_that_knows_s3_alone_cannot_say_who_one_is(aws: S3) -> None:
     found = account.credentials(Access(), aws.variables, aws.endpoint)
     assert found.status == UNKNOWN
     assert "without STS" in found.text
+
+
+def test_a_server_that_redirects_has_answered() -> None:
+    """As Amazon's does, to a page that networks without internet do not reach."""
+
+    class Redirects(Quiet):
+        def do_HEAD(self) -> None:  # noqa: N802
+            self.answer(307, Location="http://127.0.0.1:9/s3/")
+
+    with serving(Redirects) as address:
+        found = bucket.server(f"http://{address}")
+    assert (found.status, found.name) == (OK, "s3"), found.text
+
+
+def test_a_certificate_that_only_boto3_knows_is_no_reason_against_a_launch(tmp_path: Path) -> None:
+    """A server of a lab's own with AWS_CA_BUNDLE."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = [
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=127.0.0.1",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    made = ["openssl", "req", "-x509", "-days", "2", *words, "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serving(Quiet, context) as address:
+        found = bucket.server(f"https://{address}")
+    assert found.status == UNKNOWN
+    assert "certificate" in found.text

@@ -85,6 +85,7 @@ def values(files: Files) -> dict[str, st.SearchStrategy[Any]]:
         "random_seed": st.integers(-(2**31), 2**31 - 1),
         "skull_strip_template": st.sampled_from(["OASIS30ANTs", "NKI", "MNI152NLin2009cAsym:res-1"]),
         "fs_subjects_dir": st.just(directory_object(files.subjects)),
+        "continue_from": st.just(directory_object(files.subjects)),
         "dummy_scans": st.integers(0, 50),
         "slice_time_ref": st.floats(0, 1),
         "fallback_total_readout_time": st.just("estimated") | st.floats(1e-6, 1).map(str),
@@ -206,6 +207,14 @@ def test_earlier_freesurfer_results_are_copied_to_where_fmriprep_may_write(
     assert command.argv[command.argv.index("--fs-subjects-dir") + 1] == str(command.outdir / "subjects")
 
 
+def test_subjects_that_were_cut_off_are_copied_to_where_fmriprep_looks_for_its_own(
+    fmriprep_tool: Tool, fmriprep_parser: FmriprepParser, files: Files
+) -> None:
+    command = fmriprep_tool.command({**least(files), "continue_from": directory_object(files.subjects)})
+    assert command.laid_out["derivatives/sourcedata/freesurfer"] == files.subjects.as_uri()
+    assert "refused" not in fmriprep_parser.parse(command.argv)
+
+
 def test_templates_are_looked_for_where_the_image_has_them(fmriprep_tool: Tool, files: Files) -> None:
     environment = fmriprep_tool.command(least(files)).environment
     assert environment["TEMPLATEFLOW_HOME"] == "/home/fmriprep/.cache/templateflow"
@@ -241,7 +250,7 @@ def test_every_option_of_fmriprep_is_an_input_or_left_to_extra_args_for_a_reason
     for row in OPTIONS:
         assert row["handled"] in ("fixed", "extra_args") or row["handled"].startswith("input:")
         assert bool(row["reason"]) == (row["handled"] == "extra_args"), row
-    assert set(fmriprep_tool.document["inputs"]) == {*TYPED, *RESOURCES, "extra_args"}
+    assert set(fmriprep_tool.document["inputs"]) == {*TYPED, *RESOURCES, "extra_args", "continue_from"}
 
 
 def test_options_are_written_in_full_since_abbreviations_end_with_the_next_option(

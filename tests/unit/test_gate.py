@@ -62,6 +62,27 @@ def test_a_unit_that_has_begun_passes_a_gate_that_was_closed_since(output: Locat
     assert not gate.passes(store(output), "r1", "sub-02")
 
 
+def test_what_ended_and_would_run_again_is_kept_back_by_a_gate_that_was_closed_since(
+    output: Location,
+) -> None:
+    gate.passes(store(output), "r1", "sub-01")
+    before = output.read(NOTE)
+    output.write(".neurocwl/units/sub-01/receipt.json", b"failed")
+    close(output)
+    assert not gate.passes(store(output), "r1", "sub-01")
+    assert output.read(NOTE) == before, "it did not begin"
+    assert not gate.has_begun(store(output), "r1", "sub-01")
+
+
+def test_an_attempt_that_began_after_a_receipt_passes_with_all_its_steps(output: Location) -> None:
+    gate.passes(store(output), "r1", "sub-01")
+    output.write(".neurocwl/units/sub-01/receipt.json", b"failed")
+    assert gate.passes(store(output), "r1", "sub-01")
+    close(output)
+    assert gate.has_begun(store(output), "r1", "sub-01")
+    assert gate.passes(store(output), "r1", "sub-01")
+
+
 def test_a_gate_is_of_one_run(output: Location) -> None:
     close(output)
     assert gate.passes(store(output), "r2", "sub-01")

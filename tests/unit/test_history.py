@@ -112,3 +112,66 @@ def test_the_plan_asks_for_more_where_a_unit_ran_out_of_memory_and_says_so(lab: 
 
 def test_units_that_were_never_seen_ask_for_what_the_tool_does(lab: Lab) -> None:
     assert lab.planned({}).as_dict()["asks"] == {}
+
+
+VOLUMES = ["mri/orig/001.mgz", "mri/brainmask.mgz", "mri/transforms/talairach.lta", "mri/filled.mgz"]
+HEMISPHERE = [*VOLUMES, "surf/lh.orig.nofix", "surf/lh.white", "label/lh.cortex.label"]
+WHOLE = [*HEMISPHERE, "surf/rh.pial", "mri/wmparc.mgz", "scripts/recon-all.done", "surf/lh.midthickness"]
+
+
+def fmriprep_after(
+    folder: Path, files: list[str], pipeline: str = "fmriprep", **parameters: Any
+) -> PlannedUnit:
+    """The plan of fMRIPrep after an attempt that was cut off and left these files of its FreeSurfer subject."""
+    chosen = template.load(pipeline)
+    unit, subject = ("sub-1_ses-2", "sub-1_ses-2") if chosen.needs_session else ("sub-1", "sub-1")
+    names = [
+        f"{kind}/sub-1_ses-2_{rest}"
+        for kind, rest in (("anat", "T1w.nii.gz"), ("func", "task-a_bold.nii.gz"))
+    ]
+    data = dataset([f"sub-1/ses-2/{name}" for name in names])
+    given, output = (open_location(str(folder / name), Access()) for name in ("ds", "out"))
+
+    def planned(states: dict[str, UnitState]) -> PlannedUnit:
+        return plan.make(
+            data, given, output, Request(chosen, Selection(), parameters, chosen.image), states
+        ).units[0]
+
+    home = f".neurocwl/units/{unit}/attempts/a/outputs"
+    left = [f"sourcedata/freesurfer/{subject}/{file}" for file in files]
+    left += ["sourcedata/freesurfer/fsaverage/surf/lh.white", "sub-1/ses-2/func/half.nii.gz"]
+    manifest = tuple(Written(f"{home}/{path}", 1, "0", "0") for path in left)
+    lost = {"attempt": "a", "run": "r1", "status": "failed", "reason": "", "logs": [], "lost": True}
+    key = planned({}).order.task_key
+    made = receipt(unit, key, status="failed", pipeline=pipeline, manifest=manifest, attempts=(lost,))
+    return planned({unit: UnitState(made)})
+
+
+def gone_on_with(found: PlannedUnit) -> set[str]:
+    return {path for part in found.order.parts["continue_from"] for path, _ in part.files}
+
+
+def test_fmriprep_goes_on_with_freesurfer_results_that_were_through(tmp_path: Path) -> None:
+    found = fmriprep_after(tmp_path, WHOLE)
+    assert gone_on_with(found) == {f"sub-1/{file}" for file in WHOLE if file != "surf/lh.midthickness"}
+    assert found.order.inputs()["continue_from"]["class"] == "Directory"
+    assert found.reason.endswith("goes on with sub-1 of its last attempt (continue_from)")
+
+
+def test_surfaces_that_fmriprep_was_cut_off_in_are_made_anew_from_the_volumes(tmp_path: Path) -> None:
+    found = fmriprep_after(tmp_path, [*HEMISPHERE, "scripts/IsRunning.lh"])
+    assert gone_on_with(found) == {f"sub-1/{file}" for file in VOLUMES}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [[*VOLUMES, RUNNING], [*WHOLE, "scripts/recon-all.error"], VOLUMES[:1]],
+    ids=["among the volumes", "failed by itself", "only just begun"],
+)
+def test_a_freesurfer_subject_that_may_be_half_written_is_made_anew(tmp_path: Path, files: list[str]) -> None:
+    assert gone_on_with(fmriprep_after(tmp_path, files)) == set()
+
+
+def test_a_session_goes_on_with_its_own_subject(tmp_path: Path) -> None:
+    found = fmriprep_after(tmp_path, WHOLE, "fmriprep-sessions")
+    assert {path.partition("/")[0] for path in gone_on_with(found)} == {"sub-1_ses-2"}

@@ -1,5 +1,6 @@
 """People elsewhere are told by Slack, SNS and e-mail; secrets stay secret; a channel that fails is a warning."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -175,3 +176,15 @@ def test_the_first_failure_is_told_once_and_at_once(tmp_path: Path) -> None:
     assert "sub-3 failed, the first one" in told[0]
     assert "exit code 1: no such brain" in told[0]
     assert f"neurocwl logs {tmp_path} sub-3" in told[0]
+
+
+def test_a_unit_that_went_with_its_node_is_no_failure_since_it_runs_again(tmp_path: Path) -> None:
+    output = open_location(str(tmp_path), Access())
+    told: list[str] = []
+    watch = FirstFailure(told.append)
+    watch.begin(a_run(output), output, Stop(print))
+    gone = receipt("sub-1", "k", status="failed", reason="preempted")
+    watch.ended("sub-1", dataclasses.replace(gone, attempts=({"lost": True},)))
+    assert not told
+    watch.ended("sub-2", receipt("sub-2", "k", status="failed", reason="exit code 1"))
+    assert len(told) == 1

@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurocwl import assets, backend, slurm, slurmbackend
+from neurocwl import assets, backend, capacity, repeat, runs, slurm, slurmbackend
 from neurocwl.errors import BadInput
+from neurocwl.leaders import Means
+from neurocwl.machine import Machine
+from neurocwl.plan import Request
+from neurocwl.s3 import Access
+from neurocwl.stop import Stop
+from neurocwl.units import Selection
+from tests.unit.test_history import Lab
+from tests.unit.test_status_verify import a_run, planned
 
 # In the form of scontrol and squeue of Slurm 22.05.
 PARTITIONS = """\
@@ -45,9 +53,6 @@ def test_nodes_are_read_without_what_is_kept_for_the_system() -> None:
     assert (a1.cpus, a1.memory_mib, a1.disk_mib, a1.partitions) == (3, 15000, 900, ("day", "old"))
     assert (a2.cpus, a2.partitions) == (8, ("day",))
     assert [node.usable for node in (a1, a2, b1)] == [True, False, True]
-    assert slurm.largest([a1, a2, b1]) == b1
-    assert slurm.largest([a1, a2, b1], ["old"]) == a1
-    assert slurm.largest([a1], ["spot"]) is None
 
 
 def test_jobs_are_read_and_only_what_no_end_of_another_job_changes_waits_for_ever() -> None:
@@ -235,6 +240,31 @@ def test_the_partition_for_spot_must_take_the_units_too() -> None:
         slurmbackend.fitted(where, {"memory_mib": 9001})
 
 
+@pytest.mark.usefixtures("cluster")
+def test_without_a_partition_for_spot_jobs_go_where_the_others_go() -> None:
+    """Not to Slurm's default partition, which nobody named."""
+    found = slurmbackend.fitted(backend.load("slurm", ["partition=spot"]), {}).toil_options(backend.SPOT)
+    assert "--slurmPartition=spot" in found
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(
+    ("given", "asked", "most"),
+    [
+        (["partition=day"], {}, 32000),
+        (["partition=spot"], {}, 9000),  # its node has more; it allows less
+        (["partition=day", "spot_partition=spot"], {}, 9000),
+        (["partition=day"], {"cpus": 6}, 32000),
+        (["partition=hidden"], {}, None),  # its nodes are not shown
+        ([], {}, None),
+    ],
+)
+def test_a_unit_that_needs_more_memory_gets_no_more_than_the_largest_node_has(
+    given: list[str], asked: dict[str, int], most: int | None
+) -> None:
+    assert capacity.largest(backend.load("slurm", given), asked).memory_mib == most
+
+
 def test_jobs_are_known_by_output_and_run_and_never_started_again_behind_toil_s_back() -> None:
     found = backend.load("slurm").toil_options(digest="abc", run="r1")
     assert "--slurmArgs=--no-requeue --comment=neurocwl.abc.r1" in found
@@ -268,3 +298,22 @@ def test_the_profile_on_the_page_can_be_used(tmp_path: Path) -> None:
     where = backend.load(str(tmp_path / "our-cluster.yml"))
     assert where.container == "singularity"
     assert "--workDir=/local/scratch" in where.toil_options(digest="abc", run="r1")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_unit_that_asks_for_more_than_any_node_has_is_left_out_and_the_launch_goes_on(
+    tmp_path: Path,
+) -> None:
+    """What it asks for is its own, e.g. learned from an earlier launch; the others do not go down with it."""
+    lab = Lab(tmp_path)
+    one = replace(lab.planned({}).order, settings={"cpus": 64})
+    run = replace(a_run(lab.output, planned("sub-1"), status_="running"), resources={"cpus": 1})
+    where = backend.load("slurm", ["partition=day"])
+    means = Means(Access(), Access(), {}, None, True, tmp_path, ["neurocwl"], where)
+    request = Request(lab.template, Selection(), {}, lab.template.image)
+    repeat.run_rounds(
+        [one], request, run, lab.output, means, Machine(None, None, None), tmp_path, Stop(print)
+    )
+    told = runs.read_rounds(lab.output, run.run).units["sub-1"]
+    assert not told.again
+    assert told.why.startswith("not started: no Slurm partition takes a job of 64 cpus")

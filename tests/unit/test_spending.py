@@ -195,6 +195,15 @@ def test_behind_a_closed_gate_nothing_that_ended_runs_again(tmp_path: Path) -> N
     assert repeat.for_the_last_time(Step(False, "as it is")) == Step(False, "as it is")
 
 
+def test_only_units_of_the_budget_are_kept_back(tmp_path: Path) -> None:
+    run = Watched(tmp_path, 1.0)
+    run.starts("sub-1")
+    run.ends("sub-1", 1.0)
+    assert run.watch.closed
+    assert run.watch.kept_back("sub-2")
+    assert not run.watch.kept_back("group"), "it runs without a gate: what left no receipt failed"
+
+
 def test_a_lost_unit_that_nobody_waits_for_holds_up_no_end(tmp_path: Path) -> None:
     run = Watched(tmp_path, 3.0)
     run.starts("sub-1")

@@ -157,7 +157,7 @@ def gather(label: str, sessions: tuple[str, ...], found: list[dataset.Image], op
 
 def _tell_earlier(options: Options) -> None:
     """Say what of earlier work this run was given: what the real one would go on from."""
-    places = [("FreeSurfer", options.subjects_dir)] if options.subjects_dir else []
+    places = [("FreeSurfer", freesurfer.folder(options))] if options.reconall else []
     places += [("derivatives", path) for path in options.earlier]
     for kind, place in places:
         for folder in sorted(path for path in place.glob("sub-*") if path.is_dir()):
@@ -183,7 +183,12 @@ def workflow(inputs: Inputs, options: Options, fault: str) -> None:
         anatomical = [output for output in outputs if "/anat/" in output.path]
         write_all(options.derivatives, anatomical[: len(anatomical) // 2], sources)
         raise NodeCrashError("rehearsal fail: a node of the anatomical workflow crashed")
+    if options.reconall and (running := freesurfer.running(inputs, options)):
+        raise NodeCrashError(f"FreeSurfer cannot run while {running} is there")
     write_all(freesurfer.folder(options), subjects, sources)
+    own = [output for output in subjects if not output.path.startswith("fsaverage")]
+    if fault == "linger" and own:  # whoever goes on from here finds them
+        sys.exit(faults.hang())
     write_all(options.derivatives, outputs, sources)
     say(f"sub-{inputs.participant}: {len(outputs)} files in {options.derivatives}")
     if fault == "crash-late":

@@ -20,6 +20,12 @@ def folder(options: Options) -> Path:
     return options.output_dir / below
 
 
+def running(inputs: Inputs, options: Options) -> Path | None:
+    """The mark of a recon-all that runs, or was cut off: fMRIPrep refuses the subject."""
+    home = folder(options) / freesurfer_subject(inputs, options)
+    return next(home.glob("scripts/IsRunning*"), None)
+
+
 def outputs(inputs: Inputs, options: Options) -> Iterator[Output]:
     """Files below SUBJECTS_DIR; none when the subject is there already (fMRIPrep resumes it)."""
     subject = freesurfer_subject(inputs, options)
@@ -29,7 +35,8 @@ def outputs(inputs: Inputs, options: Options) -> Iterator[Output]:
         for hemi in ("lh", "rh"):
             paths += [f"surf/{hemi}.{surface}" for surface in SURFACES]
             paths += [f"label/{hemi}.cortex.label", f"label/{hemi}.aparc.annot", f"stats/{hemi}.aparc.stats"]
-        paths += ["stats/aseg.stats", "scripts/recon-all.log", "scripts/recon-all.done"]
+        paths += ["mri/transforms/talairach.lta", "stats/aseg.stats"]
+        paths += ["scripts/recon-all.log", "scripts/recon-all.done"]
         for path in paths:
             yield Output(f"{subject}/{path}", sources)
     averages = {"fsaverage"} | {space.name for space in options.spaces if space.name.startswith("fsaverage")}
