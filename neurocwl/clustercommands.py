@@ -106,7 +106,11 @@ def _create(arguments: argparse.Namespace) -> int:
         f"per hour, and up to {spec.max_nodes} of {' and '.join(map(str, kinds))}, at most ${most:.2f} per hour"
     )
     made = create.create(spec, place, sources, ours, say)
-    leader.begin_watch(made, values["idle"], values["max_age"])
+    try:
+        leader.begin_watch(made, values["idle"], values["max_age"])
+    except KeyboardInterrupt:
+        say(f"{what} is there, and nothing ends it by itself: neurocwl cluster destroy {arguments.name}")
+        raise
     show.cluster(made)
     print(f"  neurocwl launch ... --backend {where.name} --cluster {spec.name}")
     return 0

@@ -66,8 +66,8 @@ def _check_length(overrides: Mapping[str, Any]) -> None:
     length = len(json.dumps(overrides))
     if length > LONGEST:
         raise BadInput(
-            f"this launch has {length} characters, and a job of AWS Batch takes {LONGEST}; put lists of participants "
-            "into a pattern (--participant-label '1*'), or leave out --detach"
+            f"this launch has {length} characters, and a job of AWS Batch takes {LONGEST}; leave units out by a "
+            "pattern (--exclude '1*') where many are named, or leave out --detach"
         )
 
 

@@ -148,6 +148,26 @@ def create(
     with session.explained(what):
         check(spec, client, access)
         own = harden.group(client("ec2"), spec.name, where.vpc, sources, spec.tags)
+    try:
+        _make(spec, access, client, own, sources, say)
+    except BaseException:
+        say(
+            f"what is made of {what} by now is still there and may cost: neurocwl cluster destroy {spec.name}"
+        )
+        raise
+    return cluster.existing(spec.name, access)
+
+
+def _make(
+    spec: Spec,
+    access: Access,
+    client: Callable[[str], Any],
+    own: str,
+    sources: Sequence[str],
+    say: Callable[[str], None],
+) -> None:
+    """Have Toil make it, and close what Toil leaves open, also when it fails. own: the security group."""
+    what = f"cluster {spec.name}"
     failed = _launch(spec, access, client("ec2"), what)
     with session.explained(what):
         harden.admit(client("ec2"), own, sources)
@@ -155,10 +175,7 @@ def create(
         harden.templates(client("ec2"), spec.name)
         harden.scaling_groups(client("autoscaling"), spec.name)
         if failed:
-            raise InfrastructureError(
-                f"{what}: Toil failed: {failed}\n"
-                f"what it has made is still there and may cost: neurocwl cluster destroy {spec.name}"
-            )
+            raise InfrastructureError(f"{what}: Toil failed: {failed}")
         if not spec.instance_profile:
             harden.roles(client("iam"), spec.name, spec.tags)
             deadman.allow(client("iam"), spec.name)
@@ -167,7 +184,6 @@ def create(
                 "the leader's disk is not encrypted (the workers' are): Toil cannot ask for it, the account can: "
                 "aws ec2 enable-ebs-encryption-by-default"
             )
-    return cluster.existing(spec.name, access)
 
 
 def _launch(spec: Spec, access: Access, ec2: Any, what: str) -> str:
@@ -199,9 +215,10 @@ def _launch(spec: Spec, access: Access, ec2: Any, what: str) -> str:
 
     def echo() -> None:
         assert process.stderr is not None
-        for line in process.stderr:
-            lines.append(line.strip())
-            sys.stderr.write(line)
+        with process.stderr as said:
+            for line in said:
+                lines.append(line.strip())
+                sys.stderr.write(line)
 
     reader = threading.Thread(target=echo, daemon=True)
     reader.start()
@@ -212,7 +229,8 @@ def _launch(spec: Spec, access: Access, ec2: Any, what: str) -> str:
                 process.wait(LOOK)
                 break
             except subprocess.TimeoutExpired:
-                with session.explained(what):
+                # Refused while an instance boots, it is asked again; when Toil has ended it counts.
+                with contextlib.suppress(BadInput, InfrastructureError), session.explained(what):
                     closed += harden.instances(ec2, spec.name, closed)
     except BaseException:
         process.terminate()

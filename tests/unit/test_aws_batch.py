@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 
 from neurocwl import backend, package, toil
 from neurocwl.aws import batchjobs
+from neurocwl.detach import Job
+from neurocwl.errors import BadInput
+from neurocwl.s3 import Access
+from neurocwl.storage import S3Location
 
 GIVEN = ["queue=units", "image=registry/appliance:1", "region=us-east-1"]
 DIGEST = "0123456789abcdef"

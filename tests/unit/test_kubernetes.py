@@ -85,7 +85,12 @@ def test_the_images_that_are_pulled_before_are_those_of_the_pipelines() -> None:
 
 def test_a_leader_runs_the_launch_under_the_service_account_without_keys() -> None:
     words = ["launch", "dataset", "s3://lab/ds", "--backend", "kubernetes", "--output", "s3://lab/out"]
-    environ = {"NEUROCWL_EMAIL_FROM": "lab@example.org", "AWS_REGION": "eu-west-1", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_ACCESS_KEY_ID": "AKIA1"}
+    environ = {
+        "NEUROCWL_EMAIL_FROM": "lab@example.org",
+        "AWS_REGION": "eu-west-1",
+        "AWS_SECRET_ACCESS_KEY": "s3cret",
+        "AWS_ACCESS_KEY_ID": "AKIA1",
+    }
     where = backend.load("kubernetes", [*SET, "licence_secret=freesurfer"])
     job = kubernetes.leader(where, words, "d" * 16, "r1", environ)
     strictly(job, "V1Job", "Job")
