@@ -172,8 +172,10 @@ def destroy(arguments: argparse.Namespace) -> int:
         return 1
     for found in there:
         stack.delete(cf, found.name, _say)
-    # A bucket that was empty may have been written to since; the stack no longer is in its way.
-    for one in gone:
+    # Leaders that ran until now may have made job stores since. A bucket that was empty may have been written to; the
+    # stack no longer is in its way.
+    since = [one for one in batchstack.buckets(arguments.name, store) if one.job_store]
+    for one in {one.name: one for one in [*gone, *since]}.values():
         batchstack.remove_bucket(store, one.name, whole=one.job_store or arguments.delete_data)
     print(f"{arguments.name} is gone")
     return 0

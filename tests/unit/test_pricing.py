@@ -118,6 +118,23 @@ def own_backend(types: str) -> tuple[str, str]:
     return "--backend", "own.yml"
 
 
+def test_nodes_are_priced_in_the_region_that_they_are_in(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    dollars = []
+    for region in ("us-east-1", "eu-west-1"):
+        Path("own.yml").write_text(
+            "like: local\nbackend: own\n"
+            f"settings: {{node_types: {{doc: x, default: r5.2xlarge}}, region: {{doc: x, default: {region}}}}}\n"
+        )
+        _, said = command("launch", "m2g", "--max-cost", "0.01", "--backend", "own.yml")
+        dollars += [float(number) for number in re.findall(r"are estimated at \$([0-9.]+)", said)]
+    dear, cheap = dollars[1], dollars[0]
+    assert dear > cheap
+
+
 def test_without_a_budget_a_launch_needs_neither_hours_nor_prices(command: Command) -> None:
     code, said = command("launch", "nifti-check", "--dry-run", *own_backend("m5.large"))
     assert code == 0
