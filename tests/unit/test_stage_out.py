@@ -265,7 +265,11 @@ def test_a_star_stays_within_one_folder_and_two_cross_them(pattern: str, path: s
     assert stage_out.matches(path, pattern) is matches
 
 
-@given(st.text(st.characters(exclude_characters="*?[]", exclude_categories=["Cs"]), max_size=20))
+@given(
+    st.text(st.characters(exclude_characters="*?[]", exclude_categories=["Cs"]), max_size=20).filter(
+        lambda text: " | " not in text
+    )
+)
 def test_a_pattern_without_wildcards_matches_itself_alone(text: str) -> None:
     assert stage_out.matches(text, text)
     assert not stage_out.matches(text + "x", text)
