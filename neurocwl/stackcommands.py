@@ -58,9 +58,9 @@ def _shared(arguments: argparse.Namespace) -> dict[str, str]:
 
     Raises BadInput for those that mean nothing to a stack.
     """
-    if arguments.private or arguments.ssh_from or arguments.backend_setting:
+    if arguments.private or arguments.ssh_from or arguments.backend_setting or arguments.tag:
         raise BadInput(
-            f"--private, --ssh-from and --backend-setting are not for --backend {arguments.backend}; use --set NAME=VALUE"
+            f"--private, --ssh-from, --tag and --backend-setting are not for --backend {arguments.backend}; use --set NAME=VALUE"
         )
     found: dict[str, str] = {}
     for option, _, _ in clustercli.SETTINGS:

@@ -591,7 +591,12 @@ def test_a_new_cluster_needs_an_image(made: Account) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("--zone", "us-west-2a"), ("--node-types", "r5.large,r5.large:spot"), ("--ssh-from", "10.0.0.0/8")],
+    [
+        ("--zone", "us-west-2a"),
+        ("--node-types", "r5.large,r5.large:spot"),
+        ("--ssh-from", "10.0.0.0/8"),
+        ("--tag", "project=memory"),
+    ],
 )
 def test_an_option_of_other_clusters_is_refused(made: Account, words: tuple[str, ...]) -> None:
     said = made.create("--yes", *words)
