@@ -64,7 +64,7 @@ def start(job: Job) -> str:
     """
     digest = output_digest(job.output.url, os.environ)
     licence = None if job.backend.values.get("licence_secret") else job.licence
-    words, run = carry.without_files(job.words, job.output.url, "a pod", licence), runs.new_id()
+    words, run = carry.without_files(job.words, job.output.url, "a pod", licence, job.paths), runs.new_id()
     body = leader(job.backend, words, digest, run, os.environ)
     namespace = body["metadata"]["namespace"]
     with _told("starting the leader"):

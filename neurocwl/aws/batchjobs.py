@@ -35,7 +35,7 @@ def start(job: Job) -> str:
     Raises BadInput for what it could not see from there, InfrastructureError when AWS refuses.
     """
     where, run = job.backend, runs.new_id()
-    words = carry.without_files(job.words, job.output.url, "a leader on AWS Batch", job.licence)
+    words = carry.without_files(job.words, job.output.url, "a leader on AWS Batch", job.licence, job.paths)
     variables = {
         **{name: os.environ[name] for name in (*where.pass_on, SENDER) if os.environ.get(name)},
         RUN: run,

@@ -178,6 +178,10 @@ def test_a_local_dataset_is_refused(lab: Path) -> None:
         (["--parameters=mine.yml"], "s3://lab/out", None, "--parameters mine.yml: a pod cannot see it"),
         (["--pipeline-dir", "/lab/own"], "s3://lab/out", None, "--pipeline-dir /lab/own"),
         (["--credentials", "keys.csv"], "s3://lab/out", None, "--credentials keys.csv"),
+        (["--after", "derivatives"], "s3://lab/out", None, "--after derivatives: a pod cannot see it"),
+        (["--pipeline", "own.yml"], "s3://lab/out", None, "--pipeline own.yml: a pod cannot see it"),
+        (["--script", __file__], "s3://lab/out", None, f"--script {__file__}: a pod cannot see it"),
+        ([f"--script=own={__file__}"], "s3://lab/out", None, "a pod cannot see it"),
         (["--notify-slack"], "s3://lab/out", None, "--notify-slack: the webhook is a secret"),
         ([], "/lab/out", None, "/lab/out: a pod cannot see it"),
         ([], "s3://lab/out", "file:///home/me/license.txt", "give --fs-license-file s3://"),
@@ -188,7 +192,9 @@ def test_a_leader_that_gets_no_files_refuses_those_of_this_machine(
 ) -> None:
     file = {"class": "File", "location": licence} if licence else None
     with pytest.raises(BadInput, match=re.escape(said)):
-        carry.without_files(["launch", "dataset", "s3://lab/ds", *words], output, "a pod", file)
+        carry.without_files(
+            ["launch", "dataset", "s3://lab/ds", *words], output, "a pod", file, {"--script": False}
+        )
 
 
 def test_a_leader_that_gets_no_files_has_the_profile_and_the_licence_by_url() -> None:
@@ -203,6 +209,13 @@ def test_a_leader_that_gets_no_files_has_the_profile_and_the_licence_by_url() ->
         "--profile=me",
     ]
     licence = {"class": "File", "location": "s3://lab/license.txt"}
-    found = carry.without_files([*words, "--fs-license-file", "here.txt"], "s3://lab/out", "a pod", licence)
-    kept = ["launch", "dataset", "s3://lab/ds", "--fs-license-file", "s3://lab/license.txt"]
-    assert found == [*kept, "--backend", "/tmp/backend.yml"]
+    words += ["--after", "s3://lab/fs", "--script", "s3://lab/script.py"]
+    found = carry.without_files(
+        [*words, "--fs-license-file", "here.txt"], "s3://lab/out", "a pod", licence, {"--script": False}
+    )
+    kept = ["launch", "dataset", "s3://lab/ds", "--after", "s3://lab/fs", "--script", "s3://lab/script.py"]
+    assert found == [
+        *kept,
+        *("--fs-license-file", "s3://lab/license.txt"),
+        *("--backend", "/tmp/backend.yml"),
+    ]
