@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -80,7 +81,7 @@ def carried(
         return f"{named}={folder}/{there}" if split else f"{folder}/{there}"
 
     dataset = words[2] if len(words) > 2 else ""
-    if not dataset.startswith("s3://"):
+    if not dataset.startswith(("s3://", "-")):  # options may stand first
         raise BadInput(f"{dataset}: a launch on another machine reads s3:// URLs alone; upload it first")
     for option, values, joined in _options(words, paths):
         if option in LEFT_OUT:
@@ -101,23 +102,42 @@ def carried(
 
 
 def without_files(
-    words: Sequence[str], output: str, who: str, licence: Mapping[str, Any] | None
+    words: Sequence[str],
+    output: str,
+    who: str,
+    licence: Mapping[str, Any] | None,
+    paths: Mapping[str, bool] = MappingProxyType({}),
 ) -> list[str]:
     """The words of a launch (launch dataset DATASET ...) for a leader that gets no file of this machine.
 
-    licence: a CWL File, by whichever way it was found; None when the leader has its own, or needs none.
-    Raises BadInput for files and folders of this machine among them.
+    licence: a CWL File, by whichever way it was found; None when the leader has its own, or needs none. paths: options
+    that name local paths, and whether each takes several. Raises BadInput for files and folders of this machine among them.
     """
     found: list[str] = []
     pending = iter(words)
     for word in pending:
         option, equals, value = word.partition("=")
+        if option == "--notify-slack":
+            raise BadInput(
+                f"--notify-slack: the webhook is a secret, and the description of {who} is none; "
+                "give --notify-sns or --notify-email, or leave out --detach"
+            )
         if option in (*OF_HERE, *FILES, "--backend"):
             value = value if equals else next(pending, "")
             if option in FILES and option != "--fs-license-file":
                 raise BadInput(f"{option} {value}: {who} cannot see it; leave out --detach")
         else:
             found.append(word)
+    for option, values, _ in _options(words, paths):
+        if option in (*OF_HERE, *FILES):
+            continue  # left out, or refused above
+        own = option == "--pipeline" and values[0].endswith((".yml", ".yaml"))
+        there = [v for v in values if own or option in PLACES or (option in paths and _is_here(v))]
+        for value in there:
+            if not value.startswith("s3://"):
+                raise BadInput(
+                    f"{option} {value}: {who} cannot see it; give an s3:// URL, or leave out --detach"
+                )
     for place in (*found[2:3], output):
         if not place.startswith(("s3://", "-")):
             raise BadInput(f"{place}: {who} cannot see it; put it into a bucket, or leave out --detach")
@@ -129,6 +149,11 @@ def without_files(
             )
         found += ["--fs-license-file", place]
     return [*found, "--backend", "/tmp/backend.yml"]
+
+
+def _is_here(value: str) -> bool:
+    """Whether a value, PATH or NAME=PATH, names something of this machine."""
+    return any(word and Path(word).expanduser().exists() for word in (value, value.partition("=")[2]))
 
 
 def _options(words: Sequence[str], paths: Mapping[str, bool]) -> Iterator[tuple[str, list[str], bool]]:

@@ -111,7 +111,9 @@ def _create(verbs: "Verbs") -> None:
         help="runs of these start themselves when a marker is uploaded beside a dataset",
     )
     group.add_argument("--yes", action="store_true", help="do not ask")
-    group.add_argument("--dry-run", action="store_true", help="show what would change, and stop")
+    command.add_argument(
+        "--dry-run", action="store_true", help="show what would be made or changed, and stop"
+    )
 
 
 def _allow(verbs: "Verbs") -> None:

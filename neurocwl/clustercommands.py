@@ -67,6 +67,13 @@ def _create(arguments: argparse.Namespace) -> int:
         print(line, file=sys.stderr)
 
     ours, values = access(arguments), where.values
+    for option in ("set", "read", "write", "trigger"):
+        if getattr(arguments, option):
+            raise BadInput(f"--{option}: is for a cluster that CloudFormation makes (--backend aws-batch)")
+    if values["region"] != session.region_of(ours):
+        raise BadInput(
+            f"region={values['region']}: clusters are made in {session.region_of(ours)}; give --region"
+        )
     for name in ("key_pair", "image", "node_types"):
         if not values.get(name):
             fix = f"--{name.replace('_', '-')}"
@@ -105,8 +112,14 @@ def _create(arguments: argparse.Namespace) -> int:
         f"{what}: a leader {spec.leader_type} in {spec.zone}, {f'${price:.3f}' if price else 'of unknown price'} "
         f"per hour, and up to {spec.max_nodes} of {' and '.join(map(str, kinds))}, at most ${most:.2f} per hour"
     )
+    if arguments.dry_run:
+        return 0
     made = create.create(spec, place, sources, ours, say)
-    leader.begin_watch(made, values["idle"], values["max_age"])
+    try:
+        leader.begin_watch(made, values["idle"], values["max_age"])
+    except KeyboardInterrupt:
+        say(f"{what} is there, and nothing ends it by itself: neurocwl cluster destroy {arguments.name}")
+        raise
     show.cluster(made)
     print(f"  neurocwl launch ... --backend {where.name} --cluster {spec.name}")
     return 0

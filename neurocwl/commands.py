@@ -160,6 +160,7 @@ def _launch(arguments: argparse.Namespace) -> int:
         else []
     )
     if arguments.detach or (where.cluster == "toil" and not os.environ.get(detach.LEADER)):
+        watching.teller(arguments, prepared.access, dict(os.environ), say)  # what is wrong is said here
         words = detach.without(arguments.words, "--detach")
         job = detach.Job(
             where,

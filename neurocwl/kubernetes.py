@@ -7,6 +7,7 @@ from typing import Any
 
 from neurocwl import assets, carry, cwlfile, runs
 from neurocwl.backend import Backend, as_text, output_digest
+from neurocwl.channels import SENDER
 from neurocwl.detach import RUN, Job
 from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.s3 import Access
@@ -14,7 +15,7 @@ from neurocwl.s3 import Access
 LICENCE = "/etc/neurocwl/license.txt"  # where a leader finds what the Secret holds
 WORK = "/var/lib/neurocwl"
 # A leader has no keys from here: its service account's role is its own.
-PASSED = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+PASSED = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", SENDER)
 
 
 def leader(
@@ -63,7 +64,7 @@ def start(job: Job) -> str:
     """
     digest = output_digest(job.output.url, os.environ)
     licence = None if job.backend.values.get("licence_secret") else job.licence
-    words, run = carry.without_files(job.words, job.output.url, "a pod", licence), runs.new_id()
+    words, run = carry.without_files(job.words, job.output.url, "a pod", licence, job.paths), runs.new_id()
     body = leader(job.backend, words, digest, run, os.environ)
     namespace = body["metadata"]["namespace"]
     with _told("starting the leader"):

@@ -106,8 +106,20 @@ def held(output: Location, run: str, on_stop: Callable[[str], None]) -> Iterator
             output.delete([PATH])
 
 
+def _unless_own(output: Location, run: str) -> Lease | None:
+    """The lease on an output; one of the same run is waited for while its holder gives no sign of life.
+
+    Kubernetes starts a leader that was lost again in seconds, as the same run, and gives up after three.
+    """
+    first = lease = read(output)
+    while first and lease and lease.alive and lease.run == run and lease.expires == first.expires:
+        time.sleep(LOOK)
+        lease = read(output)
+    return lease
+
+
 def _acquire(output: Location, run: str) -> str:
-    lease = read(output)
+    lease = _unless_own(output, run)
     if lease and lease.alive:
         raise Busy(
             f"{output.url} is being written by {lease.holder}; wait for it, or stop it: neurocwl cancel {output.url}"

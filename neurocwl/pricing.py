@@ -19,7 +19,8 @@ from neurocwl.plan import READY
 from neurocwl.prepare import Prepared
 from neurocwl.prices import only
 
-NODE_TYPES, MAX_NODES = "node_types", "max_nodes"  # settings of backends whose nodes have a price
+# Settings of backends whose nodes have a price.
+NODE_TYPES, MAX_NODES, REGION = "node_types", "max_nodes", "region"
 
 
 def wanted(arguments: argparse.Namespace) -> bool:
@@ -107,6 +108,8 @@ def _by_types(
     wish = _wish(arguments, types)
     if not arguments.node_types and all(":" in word for word in types.split(",")):  # as spot nodes, for Toil
         wish = replace(wish, spot=True)
+    if not arguments.region and where.values.get(REGION):
+        wish = replace(wish, region=where.values[REGION])  # where its nodes are
     if arguments.max_nodes is None and where.values.get(MAX_NODES, "").isdecimal():
         wish = replace(wish, most_nodes=int(where.values[MAX_NODES]))
     asked = machine.asked(prepared.request.template, prepared.parameters)

@@ -5,10 +5,10 @@ import json
 import sys
 
 from neurocwl import clustercli, template
-from neurocwl.aws import batchstack, batchstatus, stack
+from neurocwl.aws import batchstack, batchstatus, cluster, stack
 from neurocwl.aws.batchstack import BATCH, TAG, TRIGGER, stack_name
 from neurocwl.aws.session import client, region_of
-from neurocwl.errors import BadInput
+from neurocwl.errors import BadInput, Conflict
 from neurocwl.prepare import access
 
 # Options that clusters of Toil have as well, and the parameters that they stand for.
@@ -34,7 +34,13 @@ def create(arguments: argparse.Namespace) -> int:
     if arguments.trigger:
         asked["Events"] = "true"
     cf = client(ours, "cloudformation")
-    if stack.read(cf, name) is None:
+    old = stack.read(cf, name)
+    if old is None or old.status in stack.UNFINISHED:
+        if cluster.read(arguments.name, ours).leader:
+            raise Conflict(
+                f"cluster {arguments.name}: one of Toil's has this name, and either one's end would take parts of the "
+                "other; choose another"
+            )
         if "ApplianceImage" not in asked:
             raise BadInput(
                 "a new cluster needs --image REGISTRY/IMAGE:TAG: the image of provisioning/images/appliance, in a registry of yours (docs/aws-batch.md)"
@@ -52,9 +58,9 @@ def _shared(arguments: argparse.Namespace) -> dict[str, str]:
 
     Raises BadInput for those that mean nothing to a stack.
     """
-    if arguments.private or arguments.ssh_from or arguments.backend_setting:
+    if arguments.private or arguments.ssh_from or arguments.backend_setting or arguments.tag:
         raise BadInput(
-            f"--private, --ssh-from and --backend-setting are not for --backend {arguments.backend}; use --set NAME=VALUE"
+            f"--private, --ssh-from, --tag and --backend-setting are not for --backend {arguments.backend}; use --set NAME=VALUE"
         )
     found: dict[str, str] = {}
     for option, _, _ in clustercli.SETTINGS:
@@ -166,8 +172,10 @@ def destroy(arguments: argparse.Namespace) -> int:
         return 1
     for found in there:
         stack.delete(cf, found.name, _say)
-    # A bucket that was empty may have been written to since; the stack no longer is in its way.
-    for one in gone:
+    # Leaders that ran until now may have made job stores since. A bucket that was empty may have been written to; the
+    # stack no longer is in its way.
+    since = [one for one in batchstack.buckets(arguments.name, store) if one.job_store]
+    for one in {one.name: one for one in [*gone, *since]}.values():
         batchstack.remove_bucket(store, one.name, whole=one.job_store or arguments.delete_data)
     print(f"{arguments.name} is gone")
     return 0

@@ -149,7 +149,6 @@ def lookalikes(cloud: Cloud, name: str) -> dict[str, str]:
     ec2.create_tags(Resources=[image], Tags=tags(name))
     disk = ec2.describe_images(ImageIds=[image])["Images"][0]["BlockDeviceMappings"][0]
     snapshot = disk["Ebs"]["SnapshotId"]
-    ec2.create_tags(Resources=[snapshot], Tags=tags(name))
     return {
         "security group": group,
         "instance": contested,

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 import os
 import re
 import time
@@ -12,8 +13,9 @@ from neurocwl import backend as backends
 from neurocwl import carry, runs
 from neurocwl.aws import session
 from neurocwl.backend import JOB_STORE, Backend, output_digest
+from neurocwl.channels import SENDER
 from neurocwl.detach import RUN, Job
-from neurocwl.errors import InfrastructureError
+from neurocwl.errors import BadInput, InfrastructureError
 from neurocwl.s3 import Access
 
 PATIENCE = (
@@ -21,6 +23,7 @@ PATIENCE = (
 )
 LOOK = 2.0  # seconds between two looks whether they have
 CPUS, MEMORY_MIB = "1", "4096"  # of a leader, where nothing says otherwise
+LONGEST = 8192  # characters of what a job says over its definition
 AT_ONCE = 100  # jobs in one DescribeJobs
 # A job that moves on while they are listed is listed in its next status.
 UNFINISHED = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING")
@@ -32,30 +35,40 @@ def start(job: Job) -> str:
     Raises BadInput for what it could not see from there, InfrastructureError when AWS refuses.
     """
     where, run = job.backend, runs.new_id()
-    words = carry.without_files(job.words, job.output.url, "a leader on AWS Batch", job.licence)
+    words = carry.without_files(job.words, job.output.url, "a leader on AWS Batch", job.licence, job.paths)
     variables = {
-        **{name: os.environ[name] for name in where.pass_on if os.environ.get(name)},
+        **{name: os.environ[name] for name in (*where.pass_on, SENDER) if os.environ.get(name)},
         RUN: run,
         carry.PROFILE: backends.as_text(where),
     }
     asked = {"VCPU": where.values.get("leader_cpus"), "MEMORY": where.values.get("leader_memory_mib")}
     batch = session.client(job.access, "batch", where.values["region"])
     queue = where.values.get("leader_queue") or where.values["queue"]
+    overrides = {
+        "command": [*carry.COMMAND, *words],
+        "environment": [{"name": name, "value": value} for name, value in sorted(variables.items())],
+        "resourceRequirements": [{"type": kind, "value": value} for kind, value in asked.items() if value],
+    }
+    _check_length(overrides)
     with session.explained("starting the leader on AWS Batch"):
         made = batch.submit_job(
             jobName=f"{JOB_STORE}{output_digest(job.output.url, os.environ)}-{run}",
             jobQueue=queue,
             jobDefinition=where.values.get("leader_definition") or _definition(batch, where),
-            containerOverrides={
-                "command": [*carry.COMMAND, *words],
-                "environment": [{"name": name, "value": value} for name, value in sorted(variables.items())],
-                "resourceRequirements": [
-                    {"type": kind, "value": value} for kind, value in asked.items() if value
-                ],
-            },
+            containerOverrides=overrides,
             tags={"neurocwl:run": run},
         )
     return f"run {run} is led by job {made['jobId']} of AWS Batch, in queue {queue}"
+
+
+def _check_length(overrides: Mapping[str, Any]) -> None:
+    """Refuse what AWS takes, and fails when it is to start. Source: ECS, RunTask, overrides."""
+    length = len(json.dumps(overrides))
+    if length > LONGEST:
+        raise BadInput(
+            f"this launch has {length} characters, and a job of AWS Batch takes {LONGEST}; leave units out by a "
+            "pattern (--exclude '1*') where many are named, or leave out --detach"
+        )
 
 
 def _definition(batch: Any, where: Backend) -> str:

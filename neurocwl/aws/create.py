@@ -1,5 +1,6 @@
 """`neurocwl cluster create` with Toil: checked first, made by `toil launch-cluster`, closed while it comes up."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neurocwl.aws import cluster, deadman, harden, session, toilcluster
+from neurocwl.aws.listing import Cloud, stacks
 from neurocwl.aws.toilcluster import Spec
 from neurocwl.errors import BadInput, Conflict, InfrastructureError
 from neurocwl.s3 import Access
@@ -87,6 +89,7 @@ def check(spec: Spec, client: Callable[[str], Any], access: Access) -> None:
         raise Conflict(
             f"cluster {spec.name} is there since {there.nodes[0].since}: neurocwl cluster status {spec.name}"
         )
+    _check_stacks(spec.name, access, there.region)
     known = [one["KeyName"] for one in client("ec2").describe_key_pairs()["KeyPairs"]]
     if spec.key_pair not in known:
         raise BadInput(
@@ -99,6 +102,21 @@ def check(spec: Spec, client: Callable[[str], Any], access: Access) -> None:
         raise BadInput(
             f"cluster {spec.name}: Toil could not tell its role from {', '.join(others)}, and would delete both at "
             "the end of one; choose a name of which neither is the beginning of the other"
+        )
+
+
+def _check_stacks(name: str, access: Access, region: str) -> None:
+    """All of a cluster is known by its name, so that no stack may have the same (AWS Batch, ParallelCluster)."""
+    taken: list[str] = []
+    with (
+        contextlib.suppress(BadInput),
+        session.explained(f"cluster {name}"),
+    ):  # who may not look has made none
+        taken = [one.id for one in stacks(Cloud(access, region)) if one.cluster == name]
+    if taken:
+        raise Conflict(
+            f"cluster {name}: the stack {taken[0]} has this name, and either one's end would take parts of the other; "
+            "choose another"
         )
 
 
@@ -130,6 +148,26 @@ def create(
     with session.explained(what):
         check(spec, client, access)
         own = harden.group(client("ec2"), spec.name, where.vpc, sources, spec.tags)
+    try:
+        _make(spec, access, client, own, sources, say)
+    except BaseException:
+        say(
+            f"what is made of {what} by now is still there and may cost: neurocwl cluster destroy {spec.name}"
+        )
+        raise
+    return cluster.existing(spec.name, access)
+
+
+def _make(
+    spec: Spec,
+    access: Access,
+    client: Callable[[str], Any],
+    own: str,
+    sources: Sequence[str],
+    say: Callable[[str], None],
+) -> None:
+    """Have Toil make it, and close what Toil leaves open, also when it fails. own: the security group."""
+    what = f"cluster {spec.name}"
     failed = _launch(spec, access, client("ec2"), what)
     with session.explained(what):
         harden.admit(client("ec2"), own, sources)
@@ -137,10 +175,7 @@ def create(
         harden.templates(client("ec2"), spec.name)
         harden.scaling_groups(client("autoscaling"), spec.name)
         if failed:
-            raise InfrastructureError(
-                f"{what}: Toil failed: {failed}\n"
-                f"what it has made is still there and may cost: neurocwl cluster destroy {spec.name}"
-            )
+            raise InfrastructureError(f"{what}: Toil failed: {failed}")
         if not spec.instance_profile:
             harden.roles(client("iam"), spec.name, spec.tags)
             deadman.allow(client("iam"), spec.name)
@@ -149,7 +184,6 @@ def create(
                 "the leader's disk is not encrypted (the workers' are): Toil cannot ask for it, the account can: "
                 "aws ec2 enable-ebs-encryption-by-default"
             )
-    return cluster.existing(spec.name, access)
 
 
 def _launch(spec: Spec, access: Access, ec2: Any, what: str) -> str:
@@ -181,9 +215,10 @@ def _launch(spec: Spec, access: Access, ec2: Any, what: str) -> str:
 
     def echo() -> None:
         assert process.stderr is not None
-        for line in process.stderr:
-            lines.append(line.strip())
-            sys.stderr.write(line)
+        with process.stderr as said:
+            for line in said:
+                lines.append(line.strip())
+                sys.stderr.write(line)
 
     reader = threading.Thread(target=echo, daemon=True)
     reader.start()
@@ -194,7 +229,8 @@ def _launch(spec: Spec, access: Access, ec2: Any, what: str) -> str:
                 process.wait(LOOK)
                 break
             except subprocess.TimeoutExpired:
-                with session.explained(what):
+                # Refused while an instance boots, it is asked again; when Toil has ended it counts.
+                with contextlib.suppress(BadInput, InfrastructureError), session.explained(what):
                     closed += harden.instances(ec2, spec.name, closed)
     except BaseException:
         process.terminate()

@@ -167,9 +167,9 @@ def images(cloud: Cloud) -> Iterator[Thing]:
 
 
 def snapshots(cloud: Cloud) -> Iterator[Thing]:
-    """Snapshots of volumes, at the price of a full one."""
+    """Snapshots of volumes, at the price of a full one; that of a machine image is whose the image is."""
     of_images = {
-        disk["Ebs"]["SnapshotId"]: raw["ImageId"]
+        disk["Ebs"]["SnapshotId"]: raw
         for raw in cloud.pages("ec2", "describe_images", "Images", Owners=["self"])
         for disk in raw.get("BlockDeviceMappings", [])
         if disk.get("Ebs", {}).get("SnapshotId")
@@ -177,12 +177,13 @@ def snapshots(cloud: Cloud) -> Iterator[Thing]:
     for raw in cloud.pages("ec2", "describe_snapshots", "Snapshots", OwnerIds=["self"]):
         hourly = raw["VolumeSize"] * SNAPSHOT_GB_MONTH / HOURS
         note = f"{raw['VolumeSize']} GiB"
-        holder = of_images.get(raw["SnapshotId"], "")
+        image = of_images.get(raw["SnapshotId"], {})
+        holder = image.get("ImageId", "")
         yield _tagged(
             "snapshot",
             raw["SnapshotId"],
             cloud,
-            raw,
+            {"Tags": raw.get("Tags") or image.get("Tags")},
             since=raw["StartTime"],
             hourly=hourly,
             note=note,

@@ -52,7 +52,13 @@ def end(
     """
     found = look(cloud, name)
     for stack in (thing for thing in found.things if thing.kind == "stack"):
-        raise BadInput(f"cluster {name}: is the stack {stack.id}; give --backend aws-batch")
+        ours = stack.id in (f"{name}-neurocwl-batch", f"{name}-neurocwl-trigger")
+        how = (
+            "give --backend aws-batch"
+            if ours
+            else "end it by what has made it (pcluster, aws cloudformation)"
+        )
+        raise BadInput(f"cluster {name}: is the stack {stack.id}; {how}")
     # Roles and buckets are of no region: without this a wrong --region would end those of a living cluster.
     of_no_region = found.things and not any(thing.region for thing in found.things)
     if of_no_region and (region := inventory.elsewhere(cloud).get(name)):

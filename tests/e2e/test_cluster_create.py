@@ -196,6 +196,21 @@ def test_the_address_that_ssh_comes_from_can_be_changed(cloud: Cloud) -> None:
     assert sorted(again["IpPermissions"], key=key) == sorted(before["IpPermissions"], key=key)
 
 
+def test_a_dry_run_says_what_it_would_cost_and_makes_nothing(cloud: Cloud) -> None:
+    shown = cloud.create("dry", "--node-types", "m5.4xlarge", "--dry-run")
+    assert (shown.returncode, "at most $" in shown.stderr) == (0, True)
+    assert cloud.tagged("dry")["groups"] == cloud.tagged("dry")["instances"] == []
+
+
+@pytest.mark.parametrize(
+    "words", [("--trigger", "fmriprep"), ("--read", "s3://lab/ds"), ("--backend-setting", "region=eu-west-1")]
+)
+def test_what_a_cluster_of_toils_would_not_heed_is_refused(cloud: Cloud, words: tuple[str, ...]) -> None:
+    refused = cloud.create("heedless", "--node-types", "m5.4xlarge", *words)
+    assert refused.returncode == 2
+    assert cloud.tagged("heedless")["groups"] == []
+
+
 def test_without_rsync_nothing_is_made(cloud: Cloud, tmp_path: Path) -> None:
     """Toil would find out when the leader has booted, and leave it running."""
     (tmp_path / "ssh").symlink_to("/bin/false")

@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 
 from neurocwl import backend, package, toil
 from neurocwl.aws import batchjobs
+from neurocwl.detach import Job
+from neurocwl.errors import BadInput
+from neurocwl.s3 import Access
+from neurocwl.storage import S3Location
 
 GIVEN = ["queue=units", "image=registry/appliance:1", "region=us-east-1"]
 DIGEST = "0123456789abcdef"
@@ -101,3 +105,13 @@ def test_the_package_goes_into_an_image_as_a_wheel_would_carry_it() -> None:
     inside = {place.as_posix() for place, _ in package.files()}
     assert {"cli.py", "share/cwl/tools/stage-out.cwl", "share/toolwrappers/bin/docker"} <= inside
     assert not [place for place in inside if "__pycache__" in place]
+
+
+def test_a_launch_that_is_too_long_for_a_job_is_refused() -> None:
+    """AWS takes the job, and fails it when a node should start it."""
+    where = backend.load("aws-batch", ["queue=q", "region=us-west-2", "image=i", "job_role=r"])
+    labels = [f"participant{number:04}" for number in range(600)]
+    words = ["launch", "dataset", "s3://lab/ds", "--participant-label", *labels]
+    output = S3Location("s3://lab/out", Access(region="us-west-2"))
+    with pytest.raises(BadInput, match="a job of AWS Batch takes 8192"):
+        batchjobs.start(Job(where, words, output, Access(region="us-west-2"), Path("/nowhere")))

@@ -16,8 +16,9 @@ import boto3
 import pytest
 
 from neurocwl import backend, clusters
-from neurocwl.aws import batchstack
-from neurocwl.errors import BadInput
+from neurocwl.aws import batchstack, create
+from neurocwl.aws.toilcluster import Spec
+from neurocwl.errors import BadInput, Conflict
 from neurocwl.s3 import Access
 from tests import clouds
 from tests.unit import policies
@@ -590,7 +591,12 @@ def test_a_new_cluster_needs_an_image(made: Account) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("--zone", "us-west-2a"), ("--node-types", "r5.large,r5.large:spot"), ("--ssh-from", "10.0.0.0/8")],
+    [
+        ("--zone", "us-west-2a"),
+        ("--node-types", "r5.large,r5.large:spot"),
+        ("--ssh-from", "10.0.0.0/8"),
+        ("--tag", "project=memory"),
+    ],
 )
 def test_an_option_of_other_clusters_is_refused(made: Account, words: tuple[str, ...]) -> None:
     said = made.create("--yes", *words)
@@ -781,7 +787,7 @@ def test_what_stands_in_the_way_of_the_end_is_told_and_the_next_try_goes_on(agai
     assert data_buckets(again) == []  # it was empty
 
 
-def test_an_attempt_that_was_cut_off_before_anything_was_made_is_no_cluster(again: Account) -> None:
+def test_what_was_cut_off_before_anything_was_made_is_a_new_cluster(again: Account) -> None:
     text = batchstack.template(batchstack.BATCH)
     cf = again.client("cloudformation")
     network = batchstack.network(again.client("ec2"))
@@ -792,6 +798,31 @@ def test_an_attempt_that_was_cut_off_before_anything_was_made_is_no_cluster(agai
     )
     (left,) = cf.describe_stacks(StackName=STACK)["Stacks"]
     assert left["StackStatus"] == "REVIEW_IN_PROGRESS"
-    assert "needs --image" in again.create("--yes").err
-    said = again.create("--yes", "--image", IMAGE)  # the network is found, as for any new one
-    assert said.code == 0, said.err
+    said = again.create("--yes")
+    assert (said.code, "a new cluster needs --image" in said.err) == (2, True)
+
+
+def test_a_name_that_one_of_toils_clusters_has_is_refused(again: Account) -> None:
+    ec2 = again.client("ec2")
+    tags = [{"Key": "neurocwl:cluster", "Value": "other"}, {"Key": "ToilNodeType", "Value": "leader"}]
+    specification = [{"ResourceType": "instance", "Tags": tags}]
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    ec2.run_instances(
+        ImageId=image, InstanceType="m5.large", MinCount=1, MaxCount=1, TagSpecifications=specification
+    )
+    said = again.cluster("create", "--yes", "--image", IMAGE, name="other")
+    assert (said.code, "one of Toil's has this name" in said.err) == (3, True)
+
+
+def test_a_cluster_of_toils_may_not_have_the_name_of_a_stack(
+    empty: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in empty.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(create, "PROGRAMS", ())  # what this machine has is asked first
+    tags = [{"Key": "neurocwl:cluster", "Value": "brains"}]
+    text = json.dumps({"Resources": {"T": {"Type": "AWS::SNS::Topic"}}})
+    empty.client("cloudformation").create_stack(StackName="brains", TemplateBody=text, Tags=tags)
+    spec = Spec("brains", "aws", "kubernetes", "us-west-2a", "key", "image", "m5.large", 80, (), 200, 1)
+    with pytest.raises(Conflict, match="the stack brains has this name"):
+        create.check(spec, empty.client, Access())

@@ -162,6 +162,11 @@ def test_places_that_another_machine_cannot_reach_are_refused(lab: Path, given: 
         words(*given)
 
 
+def test_options_may_stand_before_the_dataset() -> None:
+    words = ["launch", "dataset", "--pipeline", "fmriprep", "s3://lab/ds", "--output", "s3://lab/out"]
+    assert carry.carried(words, {}, "/there", None).words == tuple(words)
+
+
 def test_a_local_dataset_is_refused(lab: Path) -> None:
     with pytest.raises(BadInput, match="upload it first"):
         carry.carried(["launch", "dataset", "mine"], PATHS, FOLDER, None)
@@ -173,6 +178,11 @@ def test_a_local_dataset_is_refused(lab: Path) -> None:
         (["--parameters=mine.yml"], "s3://lab/out", None, "--parameters mine.yml: a pod cannot see it"),
         (["--pipeline-dir", "/lab/own"], "s3://lab/out", None, "--pipeline-dir /lab/own"),
         (["--credentials", "keys.csv"], "s3://lab/out", None, "--credentials keys.csv"),
+        (["--after", "derivatives"], "s3://lab/out", None, "--after derivatives: a pod cannot see it"),
+        (["--pipeline", "own.yml"], "s3://lab/out", None, "--pipeline own.yml: a pod cannot see it"),
+        (["--script", __file__], "s3://lab/out", None, f"--script {__file__}: a pod cannot see it"),
+        ([f"--script=own={__file__}"], "s3://lab/out", None, "a pod cannot see it"),
+        (["--notify-slack"], "s3://lab/out", None, "--notify-slack: the webhook is a secret"),
         ([], "/lab/out", None, "/lab/out: a pod cannot see it"),
         ([], "s3://lab/out", "file:///home/me/license.txt", "give --fs-license-file s3://"),
     ],
@@ -182,7 +192,9 @@ def test_a_leader_that_gets_no_files_refuses_those_of_this_machine(
 ) -> None:
     file = {"class": "File", "location": licence} if licence else None
     with pytest.raises(BadInput, match=re.escape(said)):
-        carry.without_files(["launch", "dataset", "s3://lab/ds", *words], output, "a pod", file)
+        carry.without_files(
+            ["launch", "dataset", "s3://lab/ds", *words], output, "a pod", file, {"--script": False}
+        )
 
 
 def test_a_leader_that_gets_no_files_has_the_profile_and_the_licence_by_url() -> None:
@@ -197,6 +209,13 @@ def test_a_leader_that_gets_no_files_has_the_profile_and_the_licence_by_url() ->
         "--profile=me",
     ]
     licence = {"class": "File", "location": "s3://lab/license.txt"}
-    found = carry.without_files([*words, "--fs-license-file", "here.txt"], "s3://lab/out", "a pod", licence)
-    kept = ["launch", "dataset", "s3://lab/ds", "--fs-license-file", "s3://lab/license.txt"]
-    assert found == [*kept, "--backend", "/tmp/backend.yml"]
+    words += ["--after", "s3://lab/fs", "--script", "s3://lab/script.py"]
+    found = carry.without_files(
+        [*words, "--fs-license-file", "here.txt"], "s3://lab/out", "a pod", licence, {"--script": False}
+    )
+    kept = ["launch", "dataset", "s3://lab/ds", "--after", "s3://lab/fs", "--script", "s3://lab/script.py"]
+    assert found == [
+        *kept,
+        *("--fs-license-file", "s3://lab/license.txt"),
+        *("--backend", "/tmp/backend.yml"),
+    ]

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurocwl import backend, prices
-from neurocwl.aws import harden, nodetypes, toilcluster
+from neurocwl.aws import create, harden, nodetypes, session, toilcluster
 from neurocwl.errors import BadInput, InfrastructureError
+from neurocwl.s3 import Access
+from tests import clouds
 
 WEST = prices.snapshot("us-west-2")
 
@@ -209,3 +211,15 @@ def test_toil_takes_every_option_of_the_profiles(name: str, capacity: str) -> No
     done = subprocess.run([toil, *options, "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--defaultPreemptible=True" in options
+
+
+def test_what_aws_does_not_answer_while_a_leader_boots_does_not_end_toil(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Toil that is ended half way leaves a machine that nothing ends. Here it fails by itself, by its options."""
+    for name, value in clouds.variables("http://127.0.0.1:9").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(create, "LOOK", 0.01)
+    ec2 = session.client(Access(), "ec2", attempts=1)  # of nobody who answers
+    failed = create._launch(spec(type="none"), Access(), ec2, "cluster lab")
+    assert "invalid choice" in failed

@@ -10,8 +10,8 @@ import pytest
 import toil.batchSystems.kubernetes as toils
 from ruamel.yaml import YAML
 
-from neurocwl import assets, backend, cwlfile, kubernetes, template
-from neurocwl.errors import BadInput
+from neurocwl import assets, backend, cli, cwlfile, kubernetes, template
+from neurocwl.errors import BadInput, InfrastructureError
 from tests.kube_api import model_of, strictly
 
 FOLDER = assets.path("provisioning") / "kubernetes"
@@ -85,7 +85,12 @@ def test_the_images_that_are_pulled_before_are_those_of_the_pipelines() -> None:
 
 def test_a_leader_runs_the_launch_under_the_service_account_without_keys() -> None:
     words = ["launch", "dataset", "s3://lab/ds", "--backend", "kubernetes", "--output", "s3://lab/out"]
-    environ = {"AWS_REGION": "eu-west-1", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_ACCESS_KEY_ID": "AKIA1"}
+    environ = {
+        "NEUROCWL_EMAIL_FROM": "lab@example.org",
+        "AWS_REGION": "eu-west-1",
+        "AWS_SECRET_ACCESS_KEY": "s3cret",
+        "AWS_ACCESS_KEY_ID": "AKIA1",
+    }
     where = backend.load("kubernetes", [*SET, "licence_secret=freesurfer"])
     job = kubernetes.leader(where, words, "d" * 16, "r1", environ)
     strictly(job, "V1Job", "Job")
@@ -93,11 +98,25 @@ def test_a_leader_runs_the_launch_under_the_service_account_without_keys() -> No
     assert container["command"][-len(words) :] == words
     variables = {one["name"]: one["value"] for one in container["env"]}
     assert variables["AWS_REGION"] == "eu-west-1"
+    assert variables["NEUROCWL_EMAIL_FROM"] == "lab@example.org"  # who sends is no secret
     assert variables["FS_LICENSE"] == "/etc/neurocwl/license.txt"
     assert "s3cret" not in json.dumps(job)
     assert "AKIA1" not in json.dumps(job)
     volumes = {one["name"]: one for one in job["spec"]["template"]["spec"]["volumes"]}
     assert volumes["licence"]["secret"]["secretName"] == "freesurfer"
+
+
+def test_a_leader_that_ended_by_itself_is_not_begun_again() -> None:
+    """Else failed units run four times, a budget is spent four times, and a launch that was cancelled goes on."""
+    job = kubernetes.leader(backend.load("kubernetes", SET), ["launch"], "d" * 16, "r1", {})
+    strictly(job, "V1Job", "Job")
+    lost, ended = job["spec"]["podFailurePolicy"]["rules"]
+    assert lost == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    assert ended["action"] == "FailJob"
+    known = {int(code) for code in re.findall(r"(?:^|; ?)(\d+) ", cli.EPILOG.partition(":")[2].strip(), re.M)}
+    again = {0, InfrastructureError.exit_code}
+    assert set(ended["onExitCodes"]["values"]) == known - again == {1, 2, 4, 130}
+    assert ended["onExitCodes"]["containerName"] == job["spec"]["template"]["spec"]["containers"][0]["name"]
 
 
 def test_without_a_licence_secret_nothing_of_one_is_in_the_leader() -> None:

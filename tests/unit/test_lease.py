@@ -190,6 +190,31 @@ def test_signs_of_life_put_off_the_end_of_a_lease(output: Location, monkeypatch:
             pytest.fail("no sign of life")
 
 
+def test_a_run_that_is_begun_again_waits_for_its_own_lease_to_run_out(output: Location) -> None:
+    """Kubernetes starts a lost leader again within seconds."""
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    left_by(output, run="mine", kernel="another node", expires=soon)
+    with lease.held(output, "mine", never):
+        found = lease.read(output)
+    assert found is not None
+    assert found.kernel == lease.kernel()
+
+
+def test_a_run_that_goes_on_elsewhere_is_not_begun_again(output: Location) -> None:
+    far = datetime.now(UTC) + timedelta(seconds=60)
+    left_by(output, run="mine", kernel="another node", expires=far.isoformat())
+    beat = threading.Timer(
+        0.3,
+        left_by,
+        (output,),
+        {"run": "mine", "kernel": "another node", "expires": (far + timedelta(seconds=20)).isoformat()},
+    )
+    beat.start()
+    with pytest.raises(Busy), lease.held(output, "mine", never):
+        pass
+    beat.join()
+
+
 def test_a_damaged_lease_is_named(tmp_path: Path) -> None:
     output = open_location(str(tmp_path), Access())
     output.write(lease.PATH, b"{}")

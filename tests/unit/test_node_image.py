@@ -76,3 +76,6 @@ def test_its_disk_is_encrypted_and_everything_carries_the_tag_that_an_audit_find
             continue
         keys = [tag["Key"] for tag in tags] if isinstance(tags, list) else list(tags)
         assert keys == ["neurocwl:cluster"], name
+    (made,) = document["Resources"]["Distribution"]["Properties"]["Distributions"]
+    assert list(made["AmiDistributionConfiguration"]["AmiTags"]) == ["neurocwl:cluster"]
+    assert "DistributionConfigurationArn" in document["Resources"]["Image"]["Properties"]

@@ -81,6 +81,16 @@ def test_a_detached_launch_that_is_too_dear_is_refused_here(command: Command) ->
     assert (code, "units are estimated at" in said) == (2, True)
 
 
+def test_a_detached_launch_that_could_tell_nobody_is_refused_here(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NEUROCWL_SLACK_WEBHOOK", raising=False)
+    words = ("--detach", "--notify-slack", "--no-container", "--backend", "local")
+    code, said = command("launch", "nifti-check", *words)
+    assert (code, "NEUROCWL_SLACK_WEBHOOK is not set" in said) == (2, True)
+    assert not Path("out").exists()
+
+
 @pytest.mark.parametrize(
     ("types", "priced"),
     [
@@ -106,6 +116,23 @@ def own_backend(types: str) -> tuple[str, str]:
         f"like: local\nbackend: own\nsettings: {{node_types: {{doc: x, default: '{types}'}}}}\n"
     )
     return "--backend", "own.yml"
+
+
+def test_nodes_are_priced_in_the_region_that_they_are_in(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    dollars = []
+    for region in ("us-east-1", "eu-west-1"):
+        Path("own.yml").write_text(
+            "like: local\nbackend: own\n"
+            f"settings: {{node_types: {{doc: x, default: r5.2xlarge}}, region: {{doc: x, default: {region}}}}}\n"
+        )
+        _, said = command("launch", "m2g", "--max-cost", "0.01", "--backend", "own.yml")
+        dollars += [float(number) for number in re.findall(r"are estimated at \$([0-9.]+)", said)]
+    dear, cheap = dollars[1], dollars[0]
+    assert dear > cheap
 
 
 def test_without_a_budget_a_launch_needs_neither_hours_nor_prices(command: Command) -> None:
