@@ -111,7 +111,9 @@ def _patch(shared: Path) -> None:
     property_of, details_of = batch.Job._get_container_property, batch.Job._container_details
 
     def mounted(target: str, source: str, **options: Any) -> Any:
-        if source != "/var/run/docker.sock":
+        if source == "/var/run/docker.sock":
+            source = os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or source
+        else:
             if not Path(source).is_relative_to(shared):
                 source = f"{shared}/node{source}"
             os.makedirs(source, exist_ok=True)

@@ -124,6 +124,11 @@ def engine() -> str:
     return version
 
 
+def engine_socket() -> str:
+    """The docker engine's socket, for containers that shall reach it: it is not where every machine has it."""
+    return os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+
+
 def write_dataset(
     root: Path, labels: Sequence[str], sessions: Sequence[str] = (), without_t1w: Sequence[str] = ()
 ) -> Path:

@@ -9,6 +9,7 @@ import pytest
 from toil.version import version
 
 from neurocwl import __version__, images
+from tests.e2e.conftest import engine_socket
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("engine")]
 
@@ -104,9 +105,18 @@ def test_two_workers_on_one_node_leave_each_others_files(
 @pytest.fixture
 def worker(appliance: str) -> Iterator[str]:
     """A worker whose tool runs in a container beside it."""
-    socket = "/var/run/docker.sock"
     tool = f"docker run --rm --network=none --label neurocwl.test={os.getpid()} {images.ensure('nifti-check')} sleep 300"
-    started = docker("run", "-d", "--network=none", "-v", f"{socket}:{socket}", appliance, "sh", "-c", tool)
+    started = docker(
+        "run",
+        "-d",
+        "--network=none",
+        "-v",
+        f"{engine_socket()}:/var/run/docker.sock",
+        appliance,
+        "sh",
+        "-c",
+        tool,
+    )
     yield started
     docker("rm", "-f", started)
 

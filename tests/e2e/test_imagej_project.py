@@ -18,7 +18,7 @@ import skimage.data
 from PIL import Image
 
 from neurocwl import assets, images
-from neurocwl.notify import VARIABLE
+from neurocwl.channels import SLACK
 from tests.e2e.conftest import Lab, Result
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("engine")]
@@ -138,7 +138,7 @@ def play(story: Story) -> None:
     (folder / "bin/nuclei.ijm").write_bytes(MACRO.read_bytes())
     story.do("up", "project", "sync", str(folder), bucket)
     launch = ("launch", "project", bucket, *OPTIONS, *BATCHES)
-    story.do("first", *launch, "--notify-slack", **{VARIABLE: story.webhook})
+    story.do("first", *launch, "--notify-slack", **{SLACK: story.webhook})
     story.do("status", "status", f"{bucket}/output", "--json")
     story.receipts["first"] = story.attempts()
     story.tables["first"] = story.lab.read("nuclei/output/tables/nuclei.tsv")
