@@ -133,12 +133,7 @@ def group(
     due = grouping.due(chosen, output, {**states, GROUP: UnitState(None)}, rehearsal=parent.rehearsal)
     if due is None:
         raise BadInput(f"{output.url}: no unit is done whose results {chosen.pipeline} would gather")
-    now = runs.now()
-    run = dataclasses.replace(
-        parent, run=runs.new_id(), neurocwl=__version__, status="running", started=now, ended=None,
-        host=socket.gethostname(), command=list(means.command), units=[*_known(parent), *_group_unit(chosen)], message="",
-        backend=means.backend.name, money={},
-    )  # fmt: skip
+    run = group_run(chosen, parent, means)
     stop = Stop(say)
     folder = _work_folder(means.work_dir, run)
     try:
@@ -155,6 +150,24 @@ def group(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return status.read(output, ended)
+
+
+def group_run(chosen: Template, parent: Run, means: Means) -> Run:
+    """A run of the group stage alone, after an earlier run: where it runs and what it costs are its own."""
+    return dataclasses.replace(
+        parent,
+        run=runs.new_id(),
+        neurocwl=__version__,
+        status="running",
+        started=runs.now(),
+        ended=None,
+        host=socket.gethostname(),
+        command=list(means.command),
+        units=[*_known(parent), *_group_unit(chosen)],
+        message="",
+        backend=means.backend.name,
+        money={},
+    )
 
 
 def _known(parent: Run) -> list[Mapping[str, Any]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+CREDENTIALS, CONFIG = "aws-credentials", "aws-config"
 FILES = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 
 
@@ -31,14 +32,20 @@ def hide(
         lines = [
             f"{name} = {environ[key]}" for name, key in zip(names, KEYS, strict=False) if environ.get(key)
         ]
-        return {FILES[1]: _write(folder / "aws-credentials", lines)}, (*KEYS, *PROFILES)
+        return {FILES[1]: _write(folder / CREDENTIALS, lines)}, (*KEYS, *PROFILES)
     profile = next((environ[name] for name in PROFILES if environ.get(name)), None)
     if profile is None or PROFILES[0] in passed:
         return {}, ()
     where = [environ.get(name, "") for name in FILES]
     program = shlex.join([sys.executable, "-m", "neurocwl.leaderkeys", profile, *where])
     lines = [f"credential_process = {program}"]
-    return {FILES[0]: _write(folder / "aws-config", lines), FILES[1]: os.devnull}, (*KEYS, *PROFILES)
+    return {FILES[0]: _write(folder / CONFIG, lines), FILES[1]: os.devnull}, (*KEYS, *PROFILES)
+
+
+def forget(folder: Path) -> None:
+    """Remove what hide has written, when the leader has ended: --keep-work-dir keeps the folder, but no keys."""
+    for name in (CREDENTIALS, CONFIG):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _write(file: Path, lines: Sequence[str]) -> str:

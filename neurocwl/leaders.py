@@ -181,6 +181,7 @@ def run_group(
         try:
             code = _follow(leader, shard, run, output, shown, stop, means.watch, waiting)
         finally:
+            leaderkeys.forget(place)
             capacity.clear(where, digest, run.run)
             if leader.log.exists():
                 output.write(f"{home}leader-{name}.log", leader.log.read_bytes())

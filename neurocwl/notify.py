@@ -15,16 +15,20 @@ class FirstFailure(Watch):
     """Tells of the first unit that fails, while the others go on."""
 
     def __init__(self, tell: Tell) -> None:
-        self._tell: Tell | None = tell
+        self._tell = tell
+        self._told: set[bool] = set()
 
     def begin(self, run: Run, output: Location, stop: Stop) -> None:
         self._run = run
 
     def ended(self, unit: str, receipt: Receipt | None) -> None:
-        lost = receipt and receipt.attempts and receipt.attempts[-1].get("lost")  # runs again
-        if self._tell and receipt and receipt.status == "failed" and not lost:
-            self._tell(failed(self._run, unit, receipt.reason))
-            self._tell = None
+        if receipt is None or receipt.status != "failed":
+            return
+        last = receipt.attempts[-1] if receipt.attempts else {}
+        more = bool(last.get("short_of"))  # may run again: what nothing helps is told all the same
+        if not last.get("lost") and more not in self._told:
+            self._told |= {more, True}
+            self._tell(failed(self._run, unit, receipt.reason, more))
 
 
 def begun(pipeline: str, units: int, output: str) -> str:
@@ -32,10 +36,11 @@ def begun(pipeline: str, units: int, output: str) -> str:
     return f"{pipeline}: {units} units begin, results go to {output}"
 
 
-def failed(run: Run, unit: str, reason: str) -> str:
-    """What is said of the first unit that fails."""
+def failed(run: Run, unit: str, reason: str, more: bool = False) -> str:
+    """What is said of the first unit that fails. more: it runs again where it may have more memory or disk."""
+    again = ", and it runs again if it may have more" if more else ""
     return (
-        f"{run.pipeline}: {unit} failed, the first one; the others go on\n{reason}\n"
+        f"{run.pipeline}: {unit} failed, the first one; the others go on{again}\n{reason}\n"
         f"neurocwl logs {run.output} {unit}"
     )
 

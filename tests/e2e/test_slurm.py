@@ -191,6 +191,30 @@ def test_nodes_come_from_nothing_and_go_and_lost_jobs_and_nodes_lose_nothing(sit
     wait_for(lambda: all(site.cluster.states()[node] == "idle~" for node in clouds if node != other))
 
 
+def test_a_unit_that_lost_its_spot_node_goes_to_one_that_stays(site: Site) -> None:
+    """Toil's own second try is lost as well; then the launch decides, and says so."""
+    site.dataset("01")
+    spot = ("--spot", "--spot-losses", "1")
+    with site.launching(*site.words("fixed", 15, *spot), "spot_partition=cloud") as process:
+        lost: set[str] = set()
+        while len(lost) < 2:
+            wait_for(lambda: bool(set(busy(site)) - lost), process)
+            node = min(set(busy(site)) - lost)
+            time.sleep(2)
+            site.cluster.lose(node)
+            lost.add(node)
+        out, err = process.communicate(timeout=200)
+        assert process.returncode == 0, out + err
+    assert "sub-01: lost with its node (1 so far), again on capacity that stays" in err
+    assert site.lab.run("status", site.out, "--json").json["lost"] == 1
+    site.all_done("01")
+
+
+def busy(site: Site) -> list[str]:
+    """The cloud nodes that have a job."""
+    return [node for node in ("c1", "c2", "c3") if site.cluster.jobs_on(node)]
+
+
 def test_after_a_killed_launch_its_jobs_are_cancelled_and_the_same_command_goes_on(site: Site) -> None:
     site.dataset("01", "02")
     process = site.lab.start(*site.words("fixed", 300))
@@ -296,7 +320,7 @@ def test_a_container_ends_with_its_job_even_when_that_is_killed_hard(commands: s
     assignments = [f"{name}={value}" for name, value in environment.items()]
     client = str(containers.wrapper_folder() / "docker")
     job = words.submit(
-        ["env", *assignments, client, "run", "--rm", "--entrypoint=sleep", image, "300"],
+        ["env", *assignments, client, "run", "--rm", "--network=none", "--entrypoint=sleep", image, "300"],
         name="one",
         comment="hard",
         log=Path("log"),

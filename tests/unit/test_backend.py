@@ -144,3 +144,11 @@ def test_one_output_on_two_servers_is_two_outputs() -> None:
     assert backend.output_digest(url, {}) != backend.output_digest(
         url, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
     )
+
+
+@pytest.mark.parametrize("name", backend.names())
+def test_on_spot_nodes_toil_does_not_retry_without_end_behind_the_launch_s_back(name: str) -> None:
+    """Else a loss would never be counted, and no unit would ever go to capacity that stays."""
+    found = backend.load(name, known={"region": "us-west-2", "cluster": "c", "image": "i", "queue": "q"})
+    told = [option for option in found.toil_options(backend.SPOT) if "PreemptibleRetries" in option]
+    assert told[-1:] in ([], ["--enableUnlimitedPreemptibleRetries=False"])

@@ -185,6 +185,16 @@ def test_other_container_programs_ask_as_well(output: Location, tmp_path: Path, 
     assert output.read(NOTE)
 
 
+def test_apptainer_does_without_its_older_name(tmp_path: Path) -> None:
+    real = tmp_path / "apptainer"
+    real.write_text("#!/bin/sh\necho apptainer $1\n")
+    real.chmod(0o755)
+    path = os.pathsep.join((str(WRAPPERS / "bin"), str(tmp_path), "/bin"))
+    words = [str(WRAPPERS / "bin/singularity"), "--version"]
+    done = subprocess.run(words, env={"PATH": path}, capture_output=True, text=True)
+    assert done.stdout == "apptainer --version\n", done.stderr
+
+
 @pytest.mark.parametrize("name", ["singularity", "podman"])
 def test_other_container_programs_start_nothing_behind_a_closed_gate(
     output: Location, tmp_path: Path, name: str

@@ -86,3 +86,14 @@ def test_keys_that_workers_are_given_on_purpose_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize("environ", [{}, {"AWS_ACCESS_KEY_ID": ""}, {"AWS_REGION": "us-east-1"}])
 def test_without_keys_nothing_is_changed(environ: dict[str, str], tmp_path: Path) -> None:
     assert leaderkeys.hide(environ, [], tmp_path) == ({}, ())
+
+
+def test_what_was_hidden_is_gone_when_it_is_forgotten(tmp_path: Path) -> None:
+    """The folder itself may be kept (--keep-work-dir)."""
+    (tmp_path / "leader.log").write_text("it ended")
+    leaderkeys.hide({"AWS_ACCESS_KEY_ID": "AKIALAB", "AWS_SECRET_ACCESS_KEY": "of the lab"}, (), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    leaderkeys.forget(tmp_path)
+    leaderkeys.hide({"AWS_PROFILE": "lab"}, (), tmp_path)
+    leaderkeys.forget(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["leader.log"]

@@ -188,3 +188,17 @@ def test_a_unit_that_went_with_its_node_is_no_failure_since_it_runs_again(tmp_pa
     assert not told
     watch.ended("sub-2", receipt("sub-2", "k", status="failed", reason="exit code 1"))
     assert len(told) == 1
+
+
+def test_a_unit_that_may_run_again_with_more_hides_no_failure_that_nothing_helps(tmp_path: Path) -> None:
+    output = open_location(str(tmp_path), Access())
+    told: list[str] = []
+    watch = FirstFailure(told.append)
+    watch.begin(a_run(output), output, Stop(print))
+    short = receipt("sub-1", "k", status="failed", reason="out of memory with 8192 MiB")
+    for unit in ("sub-1", "sub-2"):
+        watch.ended(unit, dataclasses.replace(short, unit=unit, attempts=({"short_of": "memory"},)))
+    watch.ended("sub-3", receipt("sub-3", "k", status="failed", reason="exit code 1"))
+    watch.ended("sub-4", receipt("sub-4", "k", status="failed", reason="exit code 1"))
+    assert [text.split()[1] for text in told] == ["sub-1", "sub-3"]
+    assert "it runs again if it may have more" in told[0]

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import stage_out
 
-from neurocwl import description, lease, runs, status
+from neurocwl import backend, budget, description, launch, lease, runs, status, template
+from neurocwl.budget import Tariff
 from neurocwl.errors import BadInput, InfrastructureError
+from neurocwl.leaders import Means
 from neurocwl.receipts import read_states
 from neurocwl.runs import Run
 from neurocwl.s3 import Access
@@ -318,3 +321,16 @@ def test_markers_of_folders_are_nothing_extra(aws: S3, tmp_path: Path) -> None:
     description.write_shared(output, read_states(output))
     output.write("sub-01/", b"")
     assert wrong(verify(output, a_run(output, planned("sub-01")), deep=False)) == {}
+
+
+def test_the_group_stage_run_again_is_not_said_to_have_cost_what_the_units_did(tmp_path: Path) -> None:
+    output = open_location(str(tmp_path / "out"), Access())
+    tariff = Tariff(1.0, "a node", "a test", 1, 1.0).as_dict()
+    spent = budget.account(Tariff(**tariff), {"sub-1": 3600.0})
+    money = {"max_cost": None, "tariff": tariff, "spent": spent}
+    parent = replace(a_run(output, planned("sub-1")), backend="aws-batch", money=money)
+    means = Means(Access(), Access(), {}, None, True, tmp_path, ["neurocwl"], backend.load("slurm"))
+    run = launch.group_run(template.load("freesurfer-tables"), parent, means)
+    assert status.read(output, parent).money == money
+    assert status.read(output, run).money is None
+    assert run.backend == "slurm"
