@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,6 +124,9 @@ def worker(appliance: str) -> Iterator[str]:
 
 def test_a_worker_that_is_ended_takes_the_container_of_its_tool_along(worker: str) -> None:
     label = f"label=neurocwl.test={os.getpid()}"
-    docker("exec", worker, "sh", "-c", f"until docker ps -q --filter {label} | grep -q .; do sleep 0.2; done")
+    end = time.monotonic() + 120
+    while not docker("ps", "-q", "--filter", label) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert docker("ps", "-q", "--filter", label), "the worker started its tool beside itself"
     docker("stop", "--time", "30", worker)
     assert docker("ps", "-q", "--filter", label) == ""

@@ -48,7 +48,8 @@ def lingers(lab: Lab) -> bool:
     run = lab.run("status", lab.url("out"), "--json").json["run"]
     wanted = (f"label=neurocwl.run={run}", "label=neurocwl.unit=sub-02")
     for one in docker("ps", "-q", *(word for label in wanted for word in ("--filter", label))).split():
-        return "autorecon2" in docker("exec", one, "cat", "sub-02/scripts/recon-all-status.log")
+        log = working_folder(one) / "sub-02/scripts/recon-all-status.log"
+        return log.exists() and "autorecon2" in log.read_text()
     return False
 
 
@@ -59,7 +60,16 @@ def has_file(lab: Lab, unit: str, path: str) -> bool:
         return False
     wanted = (f"label=neurocwl.run={told.json['run']}", f"label=neurocwl.unit={unit}")
     found = docker("ps", "-q", *(word for label in wanted for word in ("--filter", label))).split()
-    return any(docker("exec", one, "ls", path) for one in found)
+    return any((working_folder(one) / path).exists() for one in found)
+
+
+def working_folder(container: str) -> Path:
+    """The working folder of a container, as it is here: docker exec sees another one where docker runs in a chroot."""
+    known = json.loads(docker("inspect", container) or "[]")
+    for mount in known[0]["Mounts"] if known else []:
+        if mount["Destination"] == known[0]["Config"]["WorkingDir"]:
+            return Path(mount["Source"])
+    return Path("/nonexistent")
 
 
 def docker(*words: str) -> str:
