@@ -219,8 +219,9 @@ def test_sync_says_what_it_did(story: Story) -> None:
 
 
 def test_slack_is_told_and_its_address_is_nowhere(story: Story) -> None:
-    begun, ended = story.posted
+    begun, failed, ended = story.posted
     assert begun.startswith("imagej: ")
+    assert "section/1-1.png" in failed
     assert "1 failed" in ended
     assert "section/1-1.png" in ended
     texts = [story.lab.read(f"nuclei/output/{key}") for key in story.lab.keys("nuclei/output")]
